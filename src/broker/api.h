@@ -1,0 +1,112 @@
+/*
+ * What one may ask the broker. The doors (src/web for HTTP, src/mcp for JSON-RPC)
+ * turn their protocol into an api_request, check who asks, and call one of the
+ * functions below; none of them decides policy. Every function answers exactly
+ * once through its reply, at once or later, with an HTTP status and a JSON body.
+ *
+ * Errors that are not action failures have the body
+ * {"error":{"code","message","hint"?}}; action failures that of SPEC §6.
+ */
+#ifndef BROKER_API_H
+#define BROKER_API_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct broker;
+struct session;
+struct loop;
+
+enum api_role { API_OWNER, API_AGENT };
+
+struct api_request {
+    enum api_role role;
+    struct session *session;     /* API_AGENT: whose token it was; NULL for the owner */
+    const char *name;            /* the {name}, {id} or {hash} of the route; NULL */
+    const json_t *query;         /* object of strings, never NULL */
+    const json_t *body;          /* object; NULL when there was none */
+    const char *idempotency_key; /* NULL */
+    int64_t wait_ms;             /* how long a gated call may park; 0 */
+};
+
+struct api_reply;
+/* `body` is owned by the callee. Called at most once. */
+typedef void api_reply_fn(void *userdata, int status, json_t *body);
+
+/* Made by a door. NULL when out of memory. */
+struct api_reply *api_reply_new(api_reply_fn *fn, void *userdata);
+/* The client has gone: the function is not called any more; the broker goes on and frees the reply at its end. */
+void api_reply_abandon(struct api_reply *reply);
+/* By the broker: answers (unless abandoned) and frees the reply. Takes `body`. */
+void api_reply_send(struct api_reply *reply, int status, json_t *body);
+/* {"error":{"code","message","hint"?}}; hint may be NULL. */
+void api_reply_error(struct api_reply *reply, int status, const char *code, const char *message, const char *hint);
+
+typedef void api_fn(struct broker *broker, const struct api_request *request, struct api_reply *reply);
+
+/* {"status":"ok","version","pid"} */
+api_fn api_health;
+/*
+ * {"version","pid","started_at","uptime_s","url","socket","home","vault_state":"missing|locked|unlocked|development",
+ *  "counts":{"actions","actions_enabled","connectors","sessions_open","calls_running","workers","approvals_pending"},
+ *  "confinement":{"broker","keeper","worker"}, "overrides":[text…], "degraded":[{"what","do"}…], "restarts":{"keeper","worker"}}
+ */
+api_fn api_status;
+/* {"actions":[{"name","version","intent","enabled","gated","kind","connectors":[{"fqn","version","hash","ops"}],"idempotent","read_only","source"?,"signed","unsigned"}…],
+ *  "load_errors":[{"class","message","file","line"}…]}; an agent sees enabled ones only */
+api_fn api_actions_list;
+/* one action: the list's fields plus "inputs","steps","approval","body","schema","description","mcp_name","hash","file" */
+api_fn api_action_get;
+/* PATCH {"enabled":bool} → the action */
+api_fn api_action_patch;
+/* DELETE → {"removed":name} */
+api_fn api_action_remove;
+/* POST {"path":absolute path of a .md, or folder of .md files,"local":true,"bind":{NAME:value}} → {"installed":[{"name","version","hash","unsigned":true,"updated":bool}…]} */
+api_fn api_action_install;
+/* POST {"text","file"} → {"valid":bool,"errors":[{"class","message","file","line"}…]} */
+api_fn api_action_validate;
+/* POST {"args":{}, "as"?:binding} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
+api_fn api_action_run;
+/* {"connectors":[{"fqn","version","hash","unsigned","credential","hosts","ops"?,"used_by":[action…]}…]} */
+api_fn api_connectors_list;
+/* POST {"path":absolute folder with connector.wasm and manifest.toml,"local":true,"name"?:"local://…","bind":{}} → {"fqn","version","hash","unsigned":true,"already_installed":bool} */
+api_fn api_connector_install;
+/* DELETE {hash} → {"removed":hash} */
+api_fn api_connector_remove;
+/* {"bindings":[…]} as the keeper states them: names, labels, grants; never a value */
+api_fn api_bindings_list;
+/* {"events":[…]} query: since until type session connector class limit before */
+api_fn api_audit_list;
+api_fn api_audit_get;
+/* {"intact":bool,"events","files","where"?,"what"?,"head"}; runs in a child of its own */
+api_fn api_audit_verify;
+/* POST {"agent","folder"?} → 201 {"session_id","token"} */
+api_fn api_session_open;
+/* {"sessions":[{"id","agent","folder"?,"started_at","ended_at"?,"last_seen_at","calls"}…]} */
+api_fn api_sessions_list;
+api_fn api_session_get;
+/* POST → the session */
+api_fn api_session_end;
+/* {"settings":[{"key","value","default","about","source":"default|config.toml"}…]} */
+api_fn api_config_list;
+/* PATCH {key:value|null} → as list; -> 400 with the key's rule */
+api_fn api_config_patch;
+/* POST (owner) → 202, then a clean stop */
+api_fn api_stop;
+
+/* For doors: */
+struct loop *broker_loop(struct broker *broker);
+/* The session of an agent's token, or NULL; marks it seen. */
+struct session *broker_session(struct broker *broker, const char *token);
+/* True when `token` is the owner's of daemon.json (constant time). */
+bool broker_owner_token(struct broker *broker, const char *token);
+/* Tools for MCP: [{"name":mcp name,"action":name,"description","inputSchema","annotations"}…], enabled and ungated-or-supported ones. Cached; borrowed until the next change. */
+const json_t *broker_tools(struct broker *broker);
+/* Told whenever the list of actions changes; several listeners allowed. */
+typedef void broker_changed_fn(void *userdata);
+int broker_on_actions_changed(struct broker *broker, broker_changed_fn *fn, void *userdata);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * The HTTP door: daemon.sock (owner, same user by SO_PEERCRED) and 127.0.0.1
+ * (Authorization: Bearer with the owner's or a session's token). Routes are a
+ * table of method, path, function and who may use it.
+ */
+#ifndef WEB_WEB_H
+#define WEB_WEB_H
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct broker;
+struct web;
+
+/*
+ * Listens on both. `port` 0: any free one. `socket_fd` is a listening AF_UNIX stream socket, taken.
+ * *ret_port is the TCP port in use. The broker writes daemon.json afterwards.
+ */
+int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **ret_web, unsigned *ret_port, struct err *err);
+/* Stops accepting; running requests are answered for up to `grace_ms`, then cut. */
+void web_stop(struct web *web);
+void web_free(struct web *web);
+DEFINE_CLEANUP_PTR(struct web, web_free)
+
+#endif
