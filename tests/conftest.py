@@ -1,0 +1,132 @@
+"""Fixtures shared by every pytest suite. What they start is described in tests/rig/README.md."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from tests.rig import paths
+from tests.rig.ca import CertificateAuthority
+from tests.rig.home import Home, dev_credential
+from tests.rig.hostile import Hostile
+from tests.rig.nginx import Nginx
+from tests.rig.workspace import Workspace
+
+PROBE_TOKEN = "probe-secret-4f9c2d7be1a84c06"
+PROBE_HOSTS = ["evil.test", "other.test", "private.test", "slow.test", "elsewhere.test"]
+GOOGLE_ORIGINS = ["https://gmail.googleapis.com:443", "https://www.googleapis.com:443"]
+
+
+@pytest.fixture(scope="session")
+def rig_folder():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="aileron-rig-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ca(rig_folder):
+    return CertificateAuthority(rig_folder)
+
+
+@pytest.fixture(scope="session")
+def workspace(rig_folder):
+    server = Workspace(rig_folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nginx(rig_folder, ca, workspace):
+    folder = rig_folder / "nginx"
+    folder.mkdir()
+    server = Nginx(folder, ca, workspace.port)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def hostile_server(rig_folder, ca, workspace):
+    server = Hostile(rig_folder, ca, workspace.port)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def hostile(hostile_server):
+    yield hostile_server
+    assert not hostile_server.failures, hostile_server.failures
+
+
+@pytest.fixture(scope="session")
+def probe_folder(rig_folder):
+    """The probe connector, built from tests/rig/probe: a folder for `connector install --local`."""
+    source = paths.ROOT / "tests/rig/probe"
+    folder = rig_folder / "probe"
+    shutil.copytree(source, folder)
+    subprocess.run(["clang", "--target=wasm32-wasi", "-O1", "-Wall", "-Wl,--strip-all", str(source / "probe.c"),
+                    "-o", str(folder / "connector.wasm")], check=True)
+    (folder / "probe.c").unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built():
+    """Skips when the programs are not built; `make test` builds them first."""
+    missing = [str(path) for path in (paths.CLI, paths.BROKER, paths.KEEPER, paths.WORKER, paths.RELAY) if not path.exists()]
+    if missing:
+        pytest.skip(f"not built: {', '.join(missing)}")
+
+
+@pytest.fixture
+def home(built):
+    """A home whose daemon is not started yet, without credentials."""
+    made = Home()
+    yield made
+    made.close()
+
+
+def make_probe_home(probe_folder, hostile_server, ca, **more):
+    credential = dev_credential("api_key/probe/me", "local://probe", "api_key",
+                                ["https://evil.test:443", "https://slow.test:443"], PROBE_TOKEN)
+    made = Home([credential], hostile_server.connect_to(PROBE_HOSTS), ca.path, **more)
+    made.start()
+    made.install(probe_folder, *sorted((probe_folder / "actions").glob("*.md")))
+    return made
+
+
+@pytest.fixture(scope="module")
+def probe_home(built, probe_folder, hostile_server, ca):
+    """A running daemon with the probe connector, in front of the hostile provider."""
+    made = make_probe_home(probe_folder, hostile_server, ca)
+    yield made
+    made.close()
+
+
+def make_google_home(connect_to, ca, workspace, **more):
+    token = workspace.token()
+    made = Home([dev_credential("oauth2/google/me", "local://google", "oauth2", GOOGLE_ORIGINS, token)], connect_to,
+                ca.path, **more)
+    made.token = token
+    made.start()
+    made.install(paths.GOOGLE, *sorted((paths.GOOGLE / "actions").glob("*.md")))
+    return made
+
+
+@pytest.fixture(scope="module")
+def google_home(built, nginx, ca, workspace):
+    """A running daemon with the Google connector, in front of nginx and the emulated Workspace."""
+    workspace.reset()
+    made = make_google_home(nginx.connect_to(), ca, workspace)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def google_hostile_home(built, hostile_server, ca, workspace):
+    """The same in front of the hostile provider, which passes on what no script answers."""
+    workspace.reset()
+    made = make_google_home(hostile_server.connect_to(), ca, workspace)
+    yield made
+    made.close()
