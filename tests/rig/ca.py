@@ -21,7 +21,7 @@ class CertificateAuthority:
         self.folder = folder
         self.path = folder / "ca.pem"
         self._key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         self._since, self._until = now - datetime.timedelta(hours=1), now + datetime.timedelta(days=2)
         usage = x509.KeyUsage(
             digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
