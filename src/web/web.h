@@ -17,7 +17,7 @@ struct web;
  * *ret_port is the TCP port in use. The broker writes daemon.json afterwards.
  */
 int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **ret_web, unsigned *ret_port, struct err *err);
-/* Stops accepting; running requests are answered for up to `grace_ms`, then cut. */
+/* Stops accepting; requests that run are still answered until web_free. */
 void web_stop(struct web *web);
 void web_free(struct web *web);
 DEFINE_CLEANUP_PTR(struct web, web_free)

@@ -1,0 +1,36 @@
+/*
+ * The HTTP routes as data (SPEC §7): method, path, function, who may use it. A
+ * path is matched segment by segment; `{}` takes one segment, a final `{*}` the rest.
+ */
+#ifndef WEB_ROUTES_H
+#define WEB_ROUTES_H
+
+#include "broker/api.h"
+
+#include <stddef.h>
+
+enum route_who {
+    ROUTE_OPEN,  /* anybody who reaches the door */
+    ROUTE_OWNER, /* the owner only */
+    ROUTE_AGENT, /* the owner, and a session's token */
+};
+
+struct route {
+    const char *method;
+    const char *path;
+    api_fn *function;
+    enum route_who who;
+};
+
+#define ROUTE_NAME_MAX 512
+
+enum route_match { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
+
+/*
+ * Looks up a decoded path. ROUTE_FOUND fills ret_route and ret_name (the captured part, "" without one);
+ * ROUTE_NO_METHOD fills ret_allow with the methods that the path has.
+ */
+enum route_match route_find(const char *method, const char *path, const struct route **ret_route, char ret_name[ROUTE_NAME_MAX],
+                            char *ret_allow, size_t allow_size);
+
+#endif
