@@ -101,6 +101,8 @@ api_fn api_stop;
 struct loop *broker_loop(struct broker *broker);
 /* The session of an agent's token, or NULL; marks it seen. */
 struct session *broker_session(struct broker *broker, const char *token);
+/* The open session with this id, or NULL. A door keeps ids, not pointers: sessions end. */
+struct session *broker_session_by_id(struct broker *broker, const char *id);
 /* True when `token` is the owner's of daemon.json (constant time). */
 bool broker_owner_token(struct broker *broker, const char *token);
 /* Tools for MCP: [{"name":mcp name,"action":name,"description","inputSchema","annotations"}…], enabled and ungated-or-supported ones. Cached; borrowed until the next change. */
