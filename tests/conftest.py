@@ -56,6 +56,7 @@ def hostile_server(rig_folder, ca, workspace):
 @pytest.fixture
 def hostile(hostile_server):
     yield hostile_server
+    hostile_server.forget()
     assert not hostile_server.failures, hostile_server.failures
 
 

@@ -344,8 +344,11 @@ def upgrade(c, r):
 
 
 @behaviour
-def text(c, r):
-    c.answer(200, r.query.get("body", "").encode())
+def message(c, r, name):
+    """A small Gmail message."""
+    headers = [{"name": "From", "value": "a@example.org"}, {"name": "Subject", "value": "Scripted"}]
+    c.answer(200, {"id": name, "threadId": name, "snippet": "scripted", "labelIds": ["INBOX"],
+                   "payload": {"mimeType": "text/plain", "headers": headers, "body": {"size": 0}}})
 
 
 class Hostile:
@@ -425,7 +428,7 @@ class Hostile:
     def _answer(self, connection, request):
         host = (request.header("host") or "").split(":")[0]
         with self._lock:
-            script = self._scripts.get(host)
+            script = self._scripts.get((host, request.path)) or self._scripts.get((host, None))
             line = script.pop(0) if script else None
         if line is None and request.path.startswith("/do/"):
             line = request.path[len("/do/"):]
@@ -447,15 +450,15 @@ class Hostile:
         connection.answer(answer.status, body, [("Content-Type", answer.getheader("content-type") or "text/plain")])
         upstream.close()
 
-    def script(self, host, *lines):
-        """The next requests to `host` are answered by these lines (`status/429/1`), one each."""
+    def script(self, host, *lines, path=None):
+        """The next requests to `host` (and `path`) are answered by these lines (`status/429/1`), one each."""
         with self._lock:
-            self._scripts.setdefault(host, []).extend(lines)
+            self._scripts[host, path] = [*self._scripts.get((host, path), []), *lines]
 
-    def unused(self, host):
-        """What of a host's script was not asked for; forgets it."""
+    def forget(self):
+        """Drops what of the scripts was not asked for."""
         with self._lock:
-            return self._scripts.pop(host, [])
+            self._scripts.clear()
 
     def mark(self):
         return len(self.seen)
