@@ -5,7 +5,12 @@
  * A worker started as `aileron-worker --run` sends READY, gets one LOAD, answers
  * LOADED or REFUSED, then serves any number of RUN frames, one at a time. While a
  * call runs it may send LOG and HTTP (each HTTP gets exactly one HTTP_RESULT
- * before the guest goes on), then DONE. `aileron-worker --compile` sends READY,
+ * before the guest goes on), then DONE. LOADED and REFUSED carry the id of the LOAD;
+ * LOG, HTTP, HTTP_RESULT and DONE the id of the RUN that they belong to. A call that timed out while it
+ * waited ends with DONE and without its HTTP_RESULT; the broker may still send that (it
+ * is dropped), but must not use the same id for another RUN before it did. Of the requests of one call
+ * LIMIT_HTTP_REQUESTS_PER_CALL + 1 are sent, so that the broker can refuse the last one;
+ * more get -1 without a frame. `aileron-worker --compile` sends READY,
  * gets one COMPILE, answers COMPILED or REFUSED and exits. Anything out of turn ends the
  * worker, and makes the broker kill it.
  */
