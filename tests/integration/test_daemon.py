@@ -1,0 +1,235 @@
+"""The daemon's life: start, stop, one at a time, recovery, its files, its log."""
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import make_probe_home
+from tests.rig import paths
+from tests.rig.home import Home, alive
+from tests.rig.ports import wait_for
+from tests.rig.probing import args_of
+
+
+def test_start_answers_when_it_returns(home):
+    started = time.monotonic()
+    home.start()
+    took = time.monotonic() - started
+    assert home.api("GET", "/v1/health").json()["status"] == "ok"
+    assert took < 3
+    where = home.discovery()
+    assert set(where) >= {"url", "socket", "token", "pid", "version", "started_at"}
+    assert (home.path / "daemon.pid").read_text().strip() == str(where["pid"])
+    assert (home.path / "daemon.url").read_text().strip() == where["url"]
+    for name in ("daemon.json", "log/daemon.log"):
+        assert stat.S_IMODE((home.path / name).stat().st_mode) == 0o600, name
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+    assert stat.S_ISSOCK(os.stat(where["socket"]).st_mode)
+
+
+def test_start_is_said_once_and_twice_is_fine(home):
+    home.start()
+    pid = home.pid()
+    home.start()
+    assert home.pid() == pid
+
+
+def test_start_with_other_flags_is_refused(home, ca):
+    home.start()
+    home.credentials = [{"binding": "api_key/x/me", "connector_fqn": "local://x", "kind": "api_key",
+                         "origins": ["https://x.test:443"], "header": "Authorization", "format": "Bearer {key}", "value": "v"}]
+    result = home.start(check=1)
+    assert "aileron stop" in result.err or "daemon stop" in result.err, repr(result)
+
+
+def test_overrides_need_credentials(home, ca):
+    home.connect_to, home.ca = ["x.test:443:127.0.0.1:1"], ca.path
+    result = home.start(check=None)
+    assert result.code != 0 and "dev-credentials" in result.err, repr(result)
+
+
+def test_a_credentials_file_that_others_can_read_is_refused(home):
+    file = home.base / "loose.json"
+    file.write_text('{"credentials":[]}')
+    file.chmod(0o644)
+    result = home.cli("daemon", "start", "--dev-credentials", file)
+    assert result.code != 0 and "0600" in result.err or "others" in result.err, repr(result)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"credentials":[{}]}', '{"credentials":{}}', '{"nosuch":[]}'])
+def test_a_broken_credentials_file_is_refused(home, text):
+    file = home.base / "broken.json"
+    file.touch(mode=0o600)
+    file.write_text(text)
+    result = home.cli("daemon", "start", "--dev-credentials", file)
+    assert result.code != 0 and result.err, repr(result)
+
+
+def test_stop(home):
+    home.start()
+    pids = [home.pid(), *home.processes()]
+    home.stop()
+    wait_for(lambda: not any(alive(pid) for pid in pids), "the end of every process", 5)
+    assert not (home.path / "daemon.json").exists()
+    assert home.cli("daemon", "status").code in (0, 1)
+    assert home.cli("stop", check=None).code in (0, 1), "stopping twice does no harm"
+
+
+def test_commands_start_it_when_needed(home):
+    assert home.cli("action", "list", check=0)
+    home.remember()
+    assert alive(home.pid())
+
+
+def test_status_of_nothing_starts_nothing(home):
+    result = home.cli("daemon", "status")
+    assert "not running" in (result.out + result.err).lower()
+    assert not (home.path / "daemon.json").exists()
+
+
+def test_one_at_a_time(home):
+    """Ten commands at once start one daemon."""
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(lambda _: home.cli("action", "list"), range(10)))
+    assert [result.code for result in results] == [0] * 10, repr(results[0])
+    home.remember()
+    lines = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    brokers = [line for line in lines.splitlines() if "aileron-broker" in line and str(home.path) in line]
+    assert len(brokers) <= 1, brokers
+
+
+def test_a_second_broker_is_refused(home):
+    home.start()
+    pid = home.pid()
+    second = subprocess.run([paths.BROKER], env=home.environment, capture_output=True, text=True, timeout=20, check=False,
+                            stdin=subprocess.DEVNULL)
+    assert second.returncode != 0
+    assert home.pid() == pid and home.api("GET", "/v1/health").status == 200
+
+
+def test_terminated_cleanly(home):
+    home.start()
+    pids = [home.pid(), *home.processes()]
+    os.kill(home.pid(), signal.SIGTERM)
+    wait_for(lambda: not any(alive(pid) for pid in pids), "the end", 5)
+    assert not (home.path / "daemon.json").exists()
+    home.start()
+    assert [event["event_type"] for event in home.audit()].count("daemon.stopped") == 1
+    assert home.cli("audit", "verify", check=0)
+
+
+def test_killed_and_recovered(home):
+    home.start()
+    pids = [home.pid(), *home.processes()]
+    os.kill(home.pid(), signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in pids), "the children's end with the broker", 5)
+    home.start()
+    assert home.api("GET", "/v1/health").status == 200
+    assert "intact" in home.cli("audit", "verify", check=0).out.lower()
+
+
+def test_a_torn_last_line_is_moved_and_recorded(home):
+    home.start()
+    os.kill(home.pid(), signal.SIGKILL)
+    wait_for(lambda: not alive(home.pid()), "the end")
+    with open(home.audit_files()[-1], "ab") as file:
+        file.write(b'{"seq":99,"audit_id":"aud_torn')
+    home.start()
+    assert "audit.recovered" in [event["event_type"] for event in home.audit()]
+    assert list((home.path / "audit/torn").iterdir())
+    home.cli("audit", "verify", check=0)
+
+
+def test_stale_discovery_files_do_no_harm(home):
+    home.path.mkdir(mode=0o700)
+    (home.path / "daemon.json").write_text(json.dumps({
+        "url": "http://127.0.0.1:1", "socket": str(home.path / "daemon.sock"), "token": "x", "pid": 2 ** 22 - 1,
+        "version": "0.0.1", "started_at": "2020-01-01T00:00:00Z"}))
+    (home.path / "daemon.pid").write_text("1\n")
+    home.start()
+    assert home.api("GET", "/v1/health").status == 200
+
+
+def test_a_home_with_a_long_name(built):
+    home = Home()
+    home.path = home.base / ("long-" + "x" * 120)
+    home.environment["AILERON_HOME"] = str(home.path)
+    try:
+        home.start()
+        assert home.api("GET", "/v1/health").status == 200
+        assert len(home.discovery()["socket"]) < 108
+        assert home.cli("action", "list", check=0)
+    finally:
+        home.close()
+
+
+def test_a_home_that_cannot_be_made_is_4(home):
+    (home.base / "file").write_text("")
+    result = home.cli("status", environment={"AILERON_HOME": str(home.base / "file/home")})
+    assert result.code in (1, 4), repr(result)
+    result = home.cli("action", "list", environment={"AILERON_HOME": str(home.base / "file/home")})
+    assert result.code == 4 and "file/home" in result.err, repr(result)
+
+
+def test_a_home_that_others_can_enter_is_not_used_as_it_is(home):
+    home.path.mkdir(mode=0o777)
+    home.path.chmod(0o777)
+    result = home.start(check=None)
+    assert result.code != 0 or stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+def test_logs(home):
+    home.start()
+    assert home.cli("daemon", "logs", check=0).out.strip()
+    assert re.match(r"\d{4}-\d\d-\d\dT", home.log())
+
+
+def test_the_log_is_rotated(built, probe_folder, hostile_server, ca):
+    home = make_probe_home(probe_folder, hostile_server, ca)
+    try:
+        log = home.path / "log/daemon.log"
+        with open(log, "ab") as file:
+            file.write(b"filler\n" * (10 * 1024 * 1024 // 7 + 1))
+        # The running daemon counts what it wrote itself; a fresh one sees the whole file.
+        home.stop()
+        home.start()
+        home.run_action("probe", args_of(logs=["hello"], stdout="{}"))
+        wait_for(lambda: log.stat().st_size < 10 * 1024 * 1024, "a rotated log", 5)
+        assert len(list((home.path / "log").iterdir())) >= 2
+        home.cli("daemon", "logs", check=0)
+    finally:
+        home.close()
+
+
+def test_it_survives_being_stopped_during_a_call(built, probe_folder, hostile_server, ca):
+    home = make_probe_home(probe_folder, hostile_server, ca)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            running = pool.submit(home.run_action, "probe", args_of(sleep_ms=4000))
+            wait_for(lambda: home.children("worker"), "a worker")
+            time.sleep(0.3)
+            pids = [home.pid(), *home.processes()]
+            home.stop()
+            assert running.result().code != 0
+        wait_for(lambda: not any(alive(pid) for pid in pids), "the end of every process", 8)
+        home.start()
+        home.cli("audit", "verify", check=0)
+    finally:
+        home.close()
+
+
+def test_the_daemon_does_not_hold_its_starter(home):
+    """A pipe to `daemon start` ends when that command does: the daemon keeps none of its descriptors."""
+    done = subprocess.run(f"{paths.CLI} daemon start | cat", shell=True, env=home.environment, timeout=20, check=True,  # noqa: S602
+                          capture_output=True)
+    assert done.returncode == 0
+    home.remember()
+    for descriptor in os.listdir(f"/proc/{home.pid()}/fd"):
+        target = os.readlink(f"/proc/{home.pid()}/fd/{descriptor}")
+        assert "pipe" not in target or int(descriptor) > 2, target
