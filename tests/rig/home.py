@@ -220,7 +220,7 @@ class Home:
 
     def audit(self, *args):
         """The newest receipts, newest first, as the command lists them."""
-        return self.cli("audit", "list", "--json", *args, check=0).json()["items"]
+        return self.cli("audit", "list", "--json", *args, check=0).json()["events"]
 
     def audit_files(self):
         return sorted((self.path / "audit").glob("audit-*.jsonl"))
