@@ -98,7 +98,8 @@ def test_arguments_by_name(probe_home):
     result = probe_home.cli("action", "run", "probe", "--arg", f"stdout={args_of(stdout='{}')['stdout']}", "--arg", "exit=3")
     assert result.code == 1 and "exit" in result.err.lower() or "3" in result.err, repr(result)
     calls = args_of("{}", "[]")["calls"]
-    result = probe_home.cli("action", "run", "probe", "--json", "--arg", f"calls={calls[0]}", "--arg", f"calls={calls[1]}", check=0)
+    given = [word for call in calls for word in ("--arg", f"calls={call}")]
+    result = probe_home.cli("action", "run", "probe", "--json", *given, check=0)
     assert [item["rc"] for item in result.json()["output"]["results"]] == [-2, -2]
     assert probe_home.cli("action", "run", "probe", "--arg", "exit=three").code in (1, 2)
     assert probe_home.cli("action", "run", "probe", "--arg", "nosuch=1").code in (1, 2)
