@@ -1,0 +1,180 @@
+/*
+ * aileron action run: turns words into the arguments that the action declares,
+ * asks the daemon to run it and prints the output. Exit codes: 1 the action
+ * failed, 2 the arguments are wrong, 3 the vault is locked, 75 an approval waits.
+ */
+#include "cli/cli.h"
+#include "cli/convert.h"
+#include "cli/inputs.h"
+#include "cli/print.h"
+#include "cli/rows.h"
+#include "cli/term.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define ARGS_MAX (1024u * 1024)
+
+static int read_stdin(struct buf *text, struct err *err)
+{
+    for (;;) {
+        char data[16 * 1024];
+        ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, errno, "cannot read standard input");
+        if (n == 0)
+            return 0;
+        if (buf_add(text, data, (size_t) n) < 0)
+            return err_set(err, E2BIG, "the arguments are larger than %u KiB", ARGS_MAX >> 10);
+    }
+}
+
+/* --args JSON, @FILE or -. */
+static int read_whole(const char *given, json_t **ret_args, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(ARGS_MAX);
+    CLEANUP_JSON json_t *args = NULL;
+    int r;
+
+    if (!strcmp(given, "-"))
+        r = read_stdin(&text, err);
+    else if (given[0] == '@')
+        r = file_read(AT_FDCWD, given + 1, &text, err);
+    else
+        r = buf_add_str(&text, given);
+    if (r == -E2BIG)
+        return err_set(err, E2BIG, "the arguments are larger than %u KiB", ARGS_MAX >> 10);
+    if (r < 0)
+        return r;
+    r = json_parse(buf_str(&text), text.len, JSON_LIMITS(ARGS_MAX), &args, err);
+    if (r < 0) {
+        err_prefix(err, "--args");
+        return r;
+    }
+    if (!json_is_object(args))
+        return err_set(err, EINVAL, "--args takes a JSON object, {\"name\": value}");
+    *ret_args = TAKE_PTR(args);
+    return 0;
+}
+
+/* The arguments as the command line gives them; `inputs` is what the action declares. */
+static int collect(struct cli *cli, const json_t *inputs, json_t **ret_args, struct err *err)
+{
+    const char *whole = args_value(cli->args, "args"), *pair;
+    CLEANUP_JSON json_t *args = NULL;
+    size_t cursor = 0;
+    int r = 0;
+
+    if (whole && args_has(cli->args, "arg"))
+        return err_set(err, EINVAL, "--args and --arg exclude each other");
+    if (whole)
+        return read_whole(whole, ret_args, err);
+    args = json_object();
+    while (r >= 0 && (pair = args_next(cli->args, "arg", &cursor)))
+        r = convert_pair(inputs, pair, args, err);
+    if (r < 0)
+        return r;
+    *ret_args = TAKE_PTR(args);
+    return 0;
+}
+
+static int build_args(struct cli *cli, const char *name, json_t **ret_args)
+{
+    CLEANUP_FREE char *path = cli_path("/v1/actions/", name, "");
+    CLEANUP_JSON json_t *action = NULL;
+    const json_t *inputs;
+    const char *missing;
+    struct err err = ERR_INIT;
+    int code = path ? cli_get(cli, "GET", path, NULL, &action) : cli_failf(CODE_FAILED, NULL, "out of memory");
+
+    if (code)
+        return code;
+    inputs = json_object_get(action, "inputs");
+    if (collect(cli, inputs, ret_args, &err) < 0) {
+        code = cli_fail(CODE_USAGE, &err);
+    } else {
+        missing = convert_missing(inputs, *ret_args);
+        if (!missing)
+            return CODE_DONE;
+        code = cli_failf(CODE_USAGE, NULL, "%s needs the input %s", name, missing);
+    }
+    inputs_usage(stderr, name, inputs);
+    return code;
+}
+
+/* Answered 202: nothing ran yet. */
+static int put_pending(struct cli *cli, const json_t *answer)
+{
+    const char *id = json_get_str(answer, "approval_id"), *url = json_get_str(answer, "review_url");
+
+    if (args_has(cli->args, "json"))
+        print_json(cli->out, answer);
+    cli_note("aileron: waits for your approval: %s %s", url ? url : "", id ? id : "");
+    return CODE_PENDING;
+}
+
+static int put_output(struct cli *cli, const json_t *answer)
+{
+    const json_t *output = json_object_get(answer, "output");
+    bool json = args_has(cli->args, "json");
+
+    if (print_json(cli->out, json || !output ? answer : output) < 0)
+        return cli_failf(CODE_FAILED, NULL, "out of memory");
+    return CODE_DONE;
+}
+
+static int run_run(struct cli *cli)
+{
+    const char *name = args_word(cli->args, 0), *binding = args_value(cli->args, "as");
+    CLEANUP(cli_answer_free) struct cli_answer answer = { 0 };
+    CLEANUP_JSON json_t *args = NULL;
+    CLEANUP_JSON json_t *body = NULL;
+    CLEANUP_FREE char *path = cli_path("/v1/actions/", name, "/run");
+    int code = build_args(cli, name, &args);
+
+    if (code)
+        return code;
+    body = json_pack("{s:O,s:s*}", "args", args, "as", binding);
+    if (!body || !path)
+        return cli_failf(CODE_FAILED, NULL, "out of memory, or a name that is not UTF-8");
+    code = cli_ask(cli, "POST", path, body, &answer);
+    if (code)
+        return code;
+    if (answer.status == 202)
+        return put_pending(cli, answer.json);
+    if (answer.status < 400)
+        return put_output(cli, answer.json);
+    if (args_has(cli->args, "json"))
+        print_json(cli->out, answer.json);
+    return cli_fail_answer(&answer);
+}
+
+const struct command COMMAND_ACTION_RUN = {
+    .name = "action run",
+    .operands = "NAME",
+    .about = "run an action and print its output",
+    .details = "Every --arg is converted to the type that the action declares for it: text, number, true or false, JSON for objects; an input "
+               "that takes several values is given several times. --args takes all arguments at once as a JSON object, from the command "
+               "line, from @FILE, or from standard input with -.\n"
+               "\n"
+               "The output goes to standard output as JSON. --json prints the whole answer instead: output, steps, audit id, connector and "
+               "binding, or the failure. A missing input prints the action's own usage and exits 2. A failed action exits 1, a locked vault "
+               "3, a call that waits for an approval 75.",
+    .words_min = 1,
+    .words_max = 1,
+    .options = {
+        { "arg", 0, "NAME=VALUE", true, "one argument" },
+        { "args", 0, "JSON|@FILE|-", false, "all arguments" },
+        { "as", 0, "BINDING", false, "the binding to use, such as oauth2/google/me" },
+        OPTION_JSON,
+    },
+    .run = run_run,
+};
