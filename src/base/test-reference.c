@@ -17,7 +17,7 @@
 #define CORE       "(0|[1-9][0-9]*)"
 #define PRE_PART   "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 #define BUILD_PART "[0-9a-zA-Z-]+"
-#define SEMVER_EXPRESSION                                                                                                         \
+#define SEMVER_EXPRESSION                                                                                                        \
     "^" CORE "\\." CORE "\\." CORE "(-(" PRE_PART "(\\." PRE_PART ")*))?(\\+(" BUILD_PART "(\\." BUILD_PART ")*))?$"
 
 static bool matches(const regex_t *expression, const char *text)
@@ -45,11 +45,37 @@ static void check_tails(const regex_t *expression, const char *head, unsigned de
 static void test_semver_agrees_with_expression(void **state)
 {
     static const char *const texts[] = {
-        "1.0.0-alpha+beta", "1.0.0-0A.is.legal", "1.0.0-alpha0.valid", "1.0.0-rc.1+build.123", "1.2.3----RC-SNAPSHOT.12.9.1--.12+788",
-        "1.0.0+0.build.1-rc.10000aaa-kk-0.1", "99999999999999999999999.999999999999999999.99999999999999999", "1.0.0-0A", "01.1.1",
-        "1.2.3-0123", "1.2.3-0123.0123", "1.1.2+.123", "+invalid", "-invalid", "-invalid+invalid", "alpha_beta", "1.2.3.DEV", "1.2-SNAPSHOT",
-        "1.2.31.2.3----RC-SNAPSHOT.12.09.1--..12+788", "-1.0.3-gamma+b7718", "+justmeta", "9.8.7+meta+meta", "9.8.7-whatever+meta+meta",
-        "1.2.3 ", " 1.2.3", "1.2.3\n", "", ".", "1..2", "v1.2.3", "1.2.3-\xc3\xa9",
+        "1.0.0-alpha+beta",
+        "1.0.0-0A.is.legal",
+        "1.0.0-alpha0.valid",
+        "1.0.0-rc.1+build.123",
+        "1.2.3----RC-SNAPSHOT.12.9.1--.12+788",
+        "1.0.0+0.build.1-rc.10000aaa-kk-0.1",
+        "99999999999999999999999.999999999999999999.99999999999999999",
+        "1.0.0-0A",
+        "01.1.1",
+        "1.2.3-0123",
+        "1.2.3-0123.0123",
+        "1.1.2+.123",
+        "+invalid",
+        "-invalid",
+        "-invalid+invalid",
+        "alpha_beta",
+        "1.2.3.DEV",
+        "1.2-SNAPSHOT",
+        "1.2.31.2.3----RC-SNAPSHOT.12.09.1--..12+788",
+        "-1.0.3-gamma+b7718",
+        "+justmeta",
+        "9.8.7+meta+meta",
+        "9.8.7-whatever+meta+meta",
+        "1.2.3 ",
+        " 1.2.3",
+        "1.2.3\n",
+        "",
+        ".",
+        "1..2",
+        "v1.2.3",
+        "1.2.3-\xc3\xa9",
     };
     regex_t expression;
 
@@ -77,12 +103,33 @@ static void test_semver_bounds(void **state)
 static void test_fqn(void **state)
 {
     static const char *const good[] = {
-        "github://owner/repo", "gitlab://a.b/c-d_e/sub/path", "local://google", "local://me/thing", "github://O/R/..x",
+        "github://owner/repo",
+        "gitlab://a.b/c-d_e/sub/path",
+        "local://google",
+        "local://me/thing",
+        "github://O/R/..x",
     };
     static const char *const bad[] = {
-        "", "github", "github:/o/r", "github://", "github://owner", "github://owner/", "github:///repo", "github://owner//repo",
-        "github://owner/repo/", "github://./repo", "github://owner/..", "github://ow ner/repo", "GitHub://owner/repo", "local://",
-        "local:///", "http://owner/repo", "github://owner/repo@1.0.0", "github://owner/re\xc3\xa9po", "github://o/r\n", "github://o/r%2e",
+        "",
+        "github",
+        "github:/o/r",
+        "github://",
+        "github://owner",
+        "github://owner/",
+        "github:///repo",
+        "github://owner//repo",
+        "github://owner/repo/",
+        "github://./repo",
+        "github://owner/..",
+        "github://ow ner/repo",
+        "GitHub://owner/repo",
+        "local://",
+        "local:///",
+        "http://owner/repo",
+        "github://owner/repo@1.0.0",
+        "github://owner/re\xc3\xa9po",
+        "github://o/r\n",
+        "github://o/r%2e",
     };
     char text[REFERENCE_FQN_MAX + 1];
 

@@ -24,7 +24,8 @@ static int text_check(const struct toml_node *node, const char *key, const char 
     const char *control = control_find(node->text);
 
     if (control)
-        return toml_fail(node, name, err, "'%s' has the control character U+%04X; remove it", key, (unsigned) (unsigned char) *control);
+        return toml_fail(
+            node, name, err, "'%s' has the control character U+%04X; remove it", key, (unsigned) (unsigned char) *control);
     if (node->text[strspn(node->text, " \t\n")] == '\0')
         return toml_fail(node, name, err, "'%s' is empty; give it a value or leave the key out", key);
     return 0;
@@ -100,8 +101,8 @@ static int texts_fill(const struct toml_node *list, const char *key, const char 
     return 0;
 }
 
-int toml_read_texts(const struct toml_node *table, const char *key, const char *name, char ***ret_texts, size_t *ret_len,
-    struct err *err)
+int toml_read_texts(
+    const struct toml_node *table, const char *key, const char *name, char ***ret_texts, size_t *ret_len, struct err *err)
 {
     const struct toml_node *list = toml_get(table, key);
     char **texts = NULL;
@@ -127,7 +128,8 @@ int toml_read_texts(const struct toml_node *table, const char *key, const char *
     return 0;
 }
 
-int toml_read_tables(const struct toml_node *table, const char *key, const char *name, const struct toml_node **ret_list, struct err *err)
+int toml_read_tables(
+    const struct toml_node *table, const char *key, const char *name, const struct toml_node **ret_list, struct err *err)
 {
     const struct toml_node *list = toml_get(table, key);
     int r = 0;
@@ -136,7 +138,8 @@ int toml_read_tables(const struct toml_node *table, const char *key, const char 
     if (!list)
         return 0;
     if (list->type != TOML_ARRAY)
-        return toml_fail(list, name, err, "'%s' must be a list of tables, not %s; write [[%s]]", key, toml_type_name(list->type), key);
+        return toml_fail(
+            list, name, err, "'%s' must be a list of tables, not %s; write [[%s]]", key, toml_type_name(list->type), key);
     r = length_check(list, key, name, err);
     if (r < 0)
         return r;

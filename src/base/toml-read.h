@@ -21,12 +21,13 @@ int toml_read_text(const struct toml_node *table, const char *key, const char *n
 void toml_read_bool(const struct toml_node *table, const char *key, bool *ret_value);
 
 /* A list of different, printable texts. Absent or empty: nothing. Owner frees with toml_texts_free. */
-int toml_read_texts(const struct toml_node *table, const char *key, const char *name, char ***ret_texts, size_t *ret_len,
-    struct err *err);
+int toml_read_texts(
+    const struct toml_node *table, const char *key, const char *name, char ***ret_texts, size_t *ret_len, struct err *err);
 void toml_texts_free(char **texts, size_t len);
 bool toml_texts_have(char *const *texts, size_t len, const char *text);
 
 /* The member as a list of tables: checks that every element is one. Absent: *ret_list is NULL. */
-int toml_read_tables(const struct toml_node *table, const char *key, const char *name, const struct toml_node **ret_list, struct err *err);
+int toml_read_tables(
+    const struct toml_node *table, const char *key, const char *name, const struct toml_node **ret_list, struct err *err);
 
 #endif
