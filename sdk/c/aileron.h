@@ -98,7 +98,7 @@ struct aileron_writer *aileron_writer_new(struct aileron_call *call);
 /* Closes what is open; the JSON text, NULL if it became too large (then the call has failed). */
 const char *aileron_writer_text(struct aileron_writer *writer, size_t *ret_len);
 
-/* `name` is NULL inside an array. A NULL text leaves the member out. Bytes that are not UTF-8 become U+FFFD. */
+/* `name` is NULL inside an array. A NULL text leaves the member out. What is not UTF-8, and NUL, becomes U+FFFD. */
 void aileron_put_string(struct aileron_writer *writer, const char *name, const char *text);
 void aileron_put_bytes(struct aileron_writer *writer, const char *name, const char *text, size_t len);
 void aileron_put_int(struct aileron_writer *writer, const char *name, int64_t value);

@@ -39,7 +39,7 @@ static void quote(struct aileron_text *text, const char *bytes, size_t len)
             continue;
         }
         aileron_text_add(text, bytes + done, at - done);
-        if (size == 0)
+        if (size == 0 || c == 0) /* readers down the line refuse NUL, and would lose the whole answer */
             aileron_text_add_str(text, "\xef\xbf\xbd");
         else if (c == '"' || c == '\\')
             aileron_text_add(text, (const char[]) { '\\', (char) c }, 2);
