@@ -36,6 +36,7 @@ static char *run_script(struct proc_spec *spec, int *ret_status)
 {
     struct buf out = BUF_INIT(100000);
     struct err err = ERR_INIT;
+    char data[4096];
     int fds[2], pidfd;
     ssize_t n;
     pid_t pid;
@@ -45,8 +46,8 @@ static char *run_script(struct proc_spec *spec, int *ret_status)
     if (proc_start(spec, &pid, &pidfd, &err) != 0)
         fail_msg("%s", err.message);
     close(fds[1]);
-    while (buf_reserve(&out, 4096) == 0 && (n = read(fds[0], out.data + out.len, 4096)) > 0)
-        out.len += (size_t) n;
+    while ((n = read(fds[0], data, sizeof data)) > 0)
+        assert_int_equal(buf_add(&out, data, (size_t) n), 0);
     close(fds[0]);
     assert_int_equal(waitpid(pid, ret_status, 0), pid);
     close(pidfd);

@@ -12,6 +12,19 @@
 #include <string_view>
 #include <vector>
 
+/* Text such as "[[[" breaks toml++ 3.3's own assertions, beyond which lies undefined behaviour: it is refused like any other. */
+namespace
+{
+struct assertion_failed {
+};
+
+[[noreturn]] void refuse()
+{
+    throw assertion_failed {};
+}
+} // namespace
+#undef NDEBUG
+#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : refuse())
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_MAX_NESTED_VALUES 32
@@ -262,6 +275,8 @@ extern "C" int toml_parse(const char *text, size_t len, const char *name, unsign
         return err_set(err, E2BIG, "%s: longer than %d bytes", name, TOML_MAX_BYTES);
     try {
         r = parse_text(p, ret_root);
+    } catch (const assertion_failed &) {
+        r = err_set(err, EINVAL, "%s: not valid TOML", name);
     } catch (...) {
         r = -ENOMEM;
     }
