@@ -73,7 +73,7 @@ static int send_done(const struct call *call, const struct call_result *result)
     wire_init(&frame, WORKER_DONE, call->id);
     wire_put_u8(&frame, (uint8_t) result->outcome);
     wire_put_u32(&frame, result->exit_code);
-    wire_put_blob(&frame, call->out.data, call->out.len);
+    wire_put_blob(&frame, buf_str(&call->out), call->out.len);
     wire_put_bytes(&frame, tail, call_err_tail(call, tail));
     wire_put_u64(&frame, result->memory_bytes);
     wire_put_u64(&frame, result->run_us);

@@ -7,7 +7,7 @@
  * Descriptors 0 to 2 say "unknown" as their type, as pipes do: "character device"
  * would make C libraries flush at every line.
  */
-#include "worker/wasi.h"
+#include "worker/preview1.h"
 
 #include "base/cleanup.h"
 #include "worker/deadline.h"

@@ -6,7 +6,7 @@
  * Standard streams never block, so a subscription to one is always ready. Without
  * any the host sleeps until the earliest clock, never past the end of the call.
  */
-#include "worker/wasi.h"
+#include "worker/preview1.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"

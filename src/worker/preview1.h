@@ -2,8 +2,8 @@
  * WASI preview 1 as connectors get it (SPEC §5): standard streams, clocks,
  * randomness, exit. Numbers are those of the witx files of WebAssembly/WASI, snapshot_preview1.
  */
-#ifndef WORKER_WASI_H
-#define WORKER_WASI_H
+#ifndef WORKER_PREVIEW1_H
+#define WORKER_PREVIEW1_H
 
 #include "worker/call.h"
 #include "worker/link.h"
@@ -22,7 +22,7 @@ enum wasi_errno {
 /* True for a standard stream that the guest has not closed. */
 bool wasi_fd_is_open(const struct call *call, uint32_t fd);
 
-/* wasi-clock.c */
+/* preview1-clock.c */
 host_fn wasi_clock_res_get;
 host_fn wasi_clock_time_get;
 host_fn wasi_poll_oneoff;
