@@ -1,0 +1,246 @@
+/*
+ * aileron-keeper: the only program that holds credentials. Started by the broker
+ * with their channel on descriptor 3. Everything it needs from the file system is
+ * read first; then it locks itself down, and only then does it read the first
+ * byte of a peer. It writes one-line diagnostics to standard error and nothing else.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/home.h"
+#include "base/json.h"
+#include "confine/confine.h"
+#include "keeper/development.h"
+#include "keeper/memory.h"
+#include "keeper/session.h"
+#include "keeper/trust.h"
+
+#include "base/banned.h"
+
+#define DATA_LIMIT_BYTES (1024ull * MIB)
+#define DEGRADED_MAX     512
+
+DEFINE_CLEANUP_PTR(X509_STORE, X509_STORE_free)
+
+struct options {
+    const char *home;
+    const char *dev_credentials;
+    const char *dev_ca;
+    struct overrides overrides;
+};
+
+/* In the order of making; released in the reverse one. */
+struct keeper {
+    X509_STORE *store;
+    bool has_system_ca;
+    struct vault *vault;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct session *session;
+    int reason;
+};
+
+static int options_read(int argc, char **argv, struct options *options, struct err *err)
+{
+    static const struct option known[] = {
+        { "home", required_argument, NULL, 'h' },
+        { "dev-credentials", required_argument, NULL, 'd' },
+        { "dev-connect-to", required_argument, NULL, 'c' },
+        { "dev-ca", required_argument, NULL, 'a' },
+        { NULL, 0, NULL, 0 },
+    };
+    int c = 0, r = 0;
+
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        if (c == 'h')
+            options->home = optarg;
+        else if (c == 'd')
+            options->dev_credentials = optarg;
+        else if (c == 'a')
+            options->dev_ca = optarg;
+        else if (c == 'c')
+            r = overrides_add(&options->overrides, optarg, err);
+        else
+            r = err_set(err, EINVAL, "unknown or incomplete option");
+        if (r < 0)
+            return r;
+    }
+    if (optind != argc || !options->home || options->home[0] != '/')
+        return err_set(err, EINVAL, "aileron-keeper is started by aileron-broker with --home DIR");
+    if (!options->dev_credentials && (options->dev_ca || options->overrides.len > 0))
+        return err_set(err, EINVAL, "--dev-ca and --dev-connect-to need --dev-credentials");
+    return 0;
+}
+
+/* The channel must be there and be what we think it is. */
+static int channel_check(struct err *err)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    if (getsockopt(KEEPER_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+        return err_set(err, EINVAL, "aileron-keeper is started by aileron-broker, not by hand");
+    return 0;
+}
+
+/* Libraries that read files or the environment when they start, while they still may. */
+static int libraries_start(struct err *err)
+{
+    int r = 0;
+
+    clearenv();
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    r = memory_wipe_on_release(err);
+    if (r < 0)
+        return r;
+    if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) != 1)
+        return err_set(err, EIO, "OpenSSL does not start");
+    json_init();
+    return 0;
+}
+
+static int keeper_load(struct keeper *keeper, const struct options *options, struct err *err)
+{
+    int r = trust_load(options->dev_ca, &keeper->store, &keeper->has_system_ca, err);
+
+    if (r == 0)
+        r = options->dev_credentials ? development_load(options->dev_credentials, &keeper->vault, err)
+                                     : vault_missing(&keeper->vault, err);
+    if (r == 0)
+        r = loop_new(&keeper->loop, err);
+    if (r == 0)
+        r = resolver_new(keeper->loop, NULL, &keeper->resolver, err);
+    return r;
+}
+
+/* Where the resolver's settings really are, when /etc/resolv.conf leads to a folder of their own; else NULL. */
+static const char *resolver_folder(char buffer[PATH_MAX])
+{
+    char *slash = NULL;
+
+    if (!realpath("/etc/resolv.conf", buffer))
+        return NULL;
+    slash = strrchr(buffer, '/');
+    *slash = '\0';
+    return slash == buffer || !strcmp(buffer, "/etc") ? NULL : buffer;
+}
+
+static int keeper_confine(const struct options *options, struct confine_report *ret_report, struct err *err)
+{
+    char buffer[PATH_MAX];
+    const char *const read_only[] = {
+        "/etc/resolv.conf",
+        "/etc/hosts",
+        "/etc/nsswitch.conf",
+        "/etc/host.conf",
+        "/dev/urandom",
+        resolver_folder(buffer),
+        NULL,
+    };
+    const char *const read_write[] = { options->home, NULL };
+    const struct confine_paths paths = { read_only, read_write };
+    int r = confine_begin(CONFINE_KEEPER, &paths, DATA_LIMIT_BYTES, ret_report, err);
+
+    return r < 0 ? r : confine_tighten(CONFINE_KEEPER, err);
+}
+
+static const char *degraded_describe(const struct keeper *keeper, char out[DEGRADED_MAX])
+{
+    bool locked = secret_memory_is_locked();
+
+    snprintf(out, DEGRADED_MAX, "%s%s%s",
+        keeper->has_system_ca ? "" : "no system CA certificates, https fails: install ca-certificates",
+        !keeper->has_system_ca && !locked ? "; " : "", locked ? "" : "secrets are not locked in memory: raise RLIMIT_MEMLOCK");
+    return out;
+}
+
+static void on_end(int reason, void *userdata)
+{
+    struct keeper *keeper = userdata;
+
+    keeper->reason = reason;
+    loop_stop(keeper->loop);
+}
+
+static void on_signal(int number, void *userdata)
+{
+    struct keeper *keeper = userdata;
+
+    loop_stop(keeper->loop);
+}
+
+static int keeper_serve(
+    struct keeper *keeper, const struct options *options, const struct confine_report *report, struct err *err)
+{
+    const struct http_context context = { keeper->loop, keeper->vault, keeper->resolver, &options->overrides, keeper->store };
+    char confinement[256], degraded[DEGRADED_MAX];
+    const struct session_hello hello = {
+        .confinement = confine_describe(report, confinement, sizeof confinement),
+        .overrides_active = options->dev_ca != NULL || options->overrides.len > 0,
+        .degraded = degraded_describe(keeper, degraded),
+    };
+    int r = session_new(&context, KEEPER_CHANNEL_FD, &hello, on_end, keeper, &keeper->session, err);
+
+    if (r < 0)
+        return r;
+    r = loop_run(keeper->loop);
+    if (r < 0)
+        return err_errno(err, -r, "the event loop failed");
+    if (keeper->reason < 0)
+        return err_errno(err, -keeper->reason, "the channel to the broker ended");
+    return 0;
+}
+
+static void keeper_release(struct keeper *keeper)
+{
+    session_free(keeper->session);
+    resolver_free(keeper->resolver);
+    loop_free(keeper->loop);
+    vault_free(keeper->vault);
+    X509_STORE_free(keeper->store);
+}
+
+static int keeper_run(int argc, char **argv, struct err *err)
+{
+    CLEANUP(keeper_release) struct keeper keeper = { .reason = 0 };
+    struct options options = { .home = NULL };
+    struct confine_report report;
+    int r = options_read(argc, argv, &options, err);
+
+    if (r == 0)
+        r = channel_check(err);
+    if (r == 0)
+        r = libraries_start(err);
+    if (r == 0)
+        r = keeper_load(&keeper, &options, err);
+    if (r < 0)
+        return r;
+    if (loop_signal(keeper.loop, SIGTERM, on_signal, &keeper) < 0 || loop_signal(keeper.loop, SIGINT, on_signal, &keeper) < 0)
+        return err_set(err, EIO, "cannot watch signals");
+    r = keeper_confine(&options, &report, err);
+    if (r < 0)
+        return r;
+    return keeper_serve(&keeper, &options, &report, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+
+    if (keeper_run(argc, argv, &err) < 0) {
+        fprintf(stderr, "aileron-keeper: %s\n", err.message);
+        if (err.hint[0])
+            fprintf(stderr, "aileron-keeper: %s\n", err.hint);
+        return 1;
+    }
+    return 0;
+}

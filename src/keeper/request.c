@@ -1,0 +1,200 @@
+/*
+ * Requests from the broker. The checks are a table in a fixed order: the first
+ * rule that says no gives the answer, and no later one runs. A credential is asked
+ * for last, when all else is in order.
+ */
+#include "keeper/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+static bool get_bool(struct wire_frame *frame, bool *ret_value)
+{
+    uint8_t value = wire_get_u8(frame);
+
+    *ret_value = value != 0;
+    return value <= 1;
+}
+
+/* Copies text out of the frame; a lack of memory is remembered for the end. */
+static char *get_copy(struct wire_frame *frame, size_t max, bool *memory)
+{
+    char *copy = strdup(wire_get_str(frame, max));
+
+    *memory = *memory && copy != NULL;
+    return copy;
+}
+
+int request_read(struct wire_frame *frame, struct request **ret_request)
+{
+    CLEANUP_PTR(request_free) struct request *request = calloc(1, sizeof *request);
+    const void *body = NULL;
+    bool memory = true, flags = true;
+
+    if (!request)
+        return -ENOMEM;
+    request->id = frame->id;
+    request->connector_fqn = get_copy(frame, GRANT_CONNECTOR_MAX - 1, &memory);
+    request->binding = get_copy(frame, GRANT_NAME_MAX - 1, &memory);
+    strncpy(request->method, wire_get_str(frame, REQUEST_METHOD_MAX), sizeof request->method - 1);
+    request->url_text = get_copy(frame, URL_MAX_BYTES, &memory);
+    request->header_text = get_copy(frame, LIMIT_HTTP_HEADER_BYTES, &memory);
+    body = wire_get_blob(frame, LIMIT_REQUEST_ENVELOPE_BYTES, &request->body_len);
+    flags = get_bool(frame, &request->has_body);
+    request->allowed_hosts = get_copy(frame, REQUEST_HOSTS_MAX, &memory);
+    request->deadline_ms = wire_get_u32(frame);
+    flags = get_bool(frame, &request->read_only) && flags;
+    if (wire_end(frame) < 0 || !flags || (!request->has_body && request->body_len > 0))
+        return -EPROTO;
+    if (request->connector_fqn && request->connector_fqn[0] == '\0')
+        return -EPROTO;
+    request->body = malloc(request->body_len + 1);
+    if (!memory || !request->body)
+        return -ENOMEM;
+    if (request->body_len > 0)
+        memcpy(request->body, body, request->body_len);
+    if (request->deadline_ms > REQUEST_DEADLINE_MAX_MS)
+        request->deadline_ms = REQUEST_DEADLINE_MAX_MS;
+    *ret_request = TAKE_PTR(request);
+    return 0;
+}
+
+static enum keeper_http_outcome method_check(struct request *request, struct vault *vault, struct err *err)
+{
+    request->method_kind = method_classify(request->method);
+    if (request->method_kind == METHOD_UNKNOWN) {
+        err_set(err, EINVAL, "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return KEEPER_HTTP_MALFORMED;
+    }
+    if (request->has_body && !strcmp(request->method, "HEAD")) {
+        err_set(err, EINVAL, "a HEAD request has no body");
+        return KEEPER_HTTP_MALFORMED;
+    }
+    if (request->read_only && request->method_kind != METHOD_SAFE) {
+        err_set(err, EACCES, "a read-only step may only send GET and HEAD");
+        return KEEPER_HTTP_DENIED;
+    }
+    return KEEPER_HTTP_DONE;
+}
+
+/* Plain http is for this machine alone, with a credential or without. */
+static enum keeper_http_outcome url_check(struct request *request, struct vault *vault, struct err *err)
+{
+    if (url_parse(request->url_text, strlen(request->url_text), &request->url, err) < 0)
+        return KEEPER_HTTP_MALFORMED;
+    if (!request->url.tls && !url_is_this_machine(&request->url)) {
+        err_set(err, EACCES, "plain http to %s is refused: use https", request->url.host);
+        return KEEPER_HTTP_DENIED;
+    }
+    return KEEPER_HTTP_DONE;
+}
+
+static enum keeper_http_outcome hosts_check(struct request *request, struct vault *vault, struct err *err)
+{
+    char hostport[URL_HOSTPORT_MAX];
+
+    if (hostlist_contains(request->allowed_hosts, &request->url))
+        return KEEPER_HTTP_DONE;
+    err_set(err, EACCES, "%s is not among the hosts of the connector's manifest", url_hostport(&request->url, hostport));
+    return KEEPER_HTTP_DENIED;
+}
+
+static enum keeper_http_outcome fields_check(struct request *request, const char *credential_header, struct err *err)
+{
+    int r = headers_parse(request->header_text, credential_header, request->read_only, &request->headers, err);
+
+    if (r < 0)
+        return KEEPER_HTTP_NETWORK;
+    return r == 0 ? KEEPER_HTTP_DONE : r == HEADERS_DENIED ? KEEPER_HTTP_DENIED : KEEPER_HTTP_MALFORMED;
+}
+
+static enum keeper_http_outcome credential_take(struct request *request, const struct vault_loan *loan, struct err *err)
+{
+    if (grant_header_line(loan->grant, loan->value, &request->credential_line, &request->credential_at) < 0) {
+        err_set(err, ENOMEM, "the keeper has no protected memory left for this request");
+        return KEEPER_HTTP_NETWORK;
+    }
+    request->credential_len = secret_len(loan->value);
+    return KEEPER_HTTP_DONE;
+}
+
+/* Header rules and the grant belong together: which header is forbidden follows from the grant. */
+static enum keeper_http_outcome grant_check(struct request *request, struct vault *vault, struct err *err)
+{
+    struct vault_loan loan = { NULL, NULL };
+    char origin[URL_ORIGIN_MAX];
+    enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
+    int r = 0;
+
+    if (request->binding[0] == '\0')
+        return fields_check(request, NULL, err);
+    r = vault_lend(vault, request->binding, request->connector_fqn, &loan, err);
+    if (r != 0)
+        return r == VAULT_NO_BINDING ? KEEPER_HTTP_BINDING_REQUIRED : KEEPER_HTTP_BINDING_FAILED;
+    if (!grant_covers(loan.grant, &request->url)) {
+        err_set(err, EACCES, "the credential was not granted for %s", url_origin(&request->url, origin));
+        return KEEPER_HTTP_DENIED;
+    }
+    outcome = fields_check(request, loan.grant->header, err);
+    return outcome == KEEPER_HTTP_DONE ? credential_take(request, &loan, err) : outcome;
+}
+
+enum keeper_http_outcome request_check(struct request *request, struct vault *vault, struct err *err)
+{
+    static enum keeper_http_outcome (*const rules[])(struct request *, struct vault *, struct err *) = {
+        method_check,
+        url_check,
+        hosts_check,
+        grant_check,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        enum keeper_http_outcome outcome = rules[i](request, vault, err);
+
+        if (outcome != KEEPER_HTTP_DONE)
+            return outcome;
+    }
+    return KEEPER_HTTP_DONE;
+}
+
+enum keeper_http_outcome request_redirect(struct request *request, const char *location, struct err *err)
+{
+    struct url url;
+    char *text = NULL;
+
+    if (request->method_kind != METHOD_SAFE) {
+        err_set(err, EACCES, "the answer redirects a %s request, which is never sent again", request->method);
+        return KEEPER_HTTP_REDIRECT_REFUSED;
+    }
+    if (url_parse(location, strlen(location), &url, NULL) < 0 || !url_same_origin(&url, &request->url)) {
+        err_set(err, EACCES, "the answer redirects to another origin than %s", request->url.host);
+        return KEEPER_HTTP_REDIRECT_REFUSED;
+    }
+    text = strdup(location);
+    if (!text) {
+        err_set(err, ENOMEM, "out of memory");
+        return KEEPER_HTTP_NETWORK;
+    }
+    url.target = text + (url.target - location);
+    free(request->url_text);
+    request->url_text = text;
+    request->url = url;
+    return KEEPER_HTTP_DONE;
+}
+
+void request_free(struct request *request)
+{
+    if (!request)
+        return;
+    free(request->connector_fqn);
+    free(request->binding);
+    free(request->url_text);
+    free(request->header_text);
+    headers_free(&request->headers);
+    free(request->allowed_hosts);
+    free(request->body);
+    secret_free(request->credential_line);
+    free(request);
+}

@@ -1,0 +1,60 @@
+/* Reads Retry-After. The text comes from the provider: it is short, or it is nothing. */
+#include "keeper/retry.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+
+#include "base/banned.h"
+
+#define VALUE_MAX 64
+
+static int64_t clamp(int64_t ms)
+{
+    return ms < 0 ? 0 : ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : ms;
+}
+
+static int64_t seconds_parse(const char *text)
+{
+    int64_t ms = 0;
+
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return -1;
+        ms = clamp(ms * 10 + (*text - '0') * 1000);
+    }
+    return ms;
+}
+
+static int64_t date_parse(const char *text, int64_t now_unix_ms)
+{
+    /* IMF-fixdate and the two obsolete forms that a recipient must still read. */
+    static const char *const formats[] = { "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y" };
+
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        struct tm tm = { .tm_sec = 0 };
+        const char *end = strptime(text, formats[i], &tm);
+
+        if (end && *end == '\0')
+            return clamp((int64_t) timegm(&tm) * 1000 - now_unix_ms);
+    }
+    return -1;
+}
+
+int64_t retry_after_parse(const char *value, size_t len, int64_t now_unix_ms)
+{
+    char text[VALUE_MAX];
+
+    while (len > 0 && strchr(" \t\r\n", value[len - 1]))
+        len--;
+    while (len > 0 && strchr(" \t", value[0])) {
+        value++;
+        len--;
+    }
+    if (len == 0 || len >= sizeof text || memchr(value, '\0', len))
+        return -1;
+    memcpy(text, value, len);
+    text[len] = '\0';
+    return text[0] >= '0' && text[0] <= '9' ? seconds_parse(text) : date_parse(text, now_unix_ms);
+}
