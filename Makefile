@@ -62,7 +62,7 @@ lint:
 	@tests/rig/lint $(BUILD)
 
 sanitize:
-	@scripts/setup test
+	@scripts/setup test fuzz
 	@CC=clang CXX=clang++ scripts/configure $(SANITIZE) --buildtype=debug -Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(SANITIZE)
 	@tests/run --build $(SANITIZE) unit integration
