@@ -19,8 +19,6 @@ import threading
 import time
 import urllib.parse
 
-from .ports import free_port
-
 HOSTS = ["evil.test", "other.test", "elsewhere.test", "slow.test", "private.test", "gmail.googleapis.com",
          "www.googleapis.com", "oauth2.googleapis.com"]
 MIB = 1024 * 1024
@@ -363,11 +361,10 @@ class Hostile:
         self._lock = threading.Lock()
         self._connections = 0
         self._listeners = []
-        self.port, self.plain_port, self.expired_port, self.wrong_port = (free_port() for _ in range(4))
-        self._listen(self.port, self._context(ca, "hostile", HOSTS))
-        self._listen(self.expired_port, self._context(ca, "expired", HOSTS, expired=True))
-        self._listen(self.wrong_port, self._context(ca, "wrong", ["nobody.test"]))
-        self._listen(self.plain_port, None)
+        self.port = self._listen(self._context(ca, "hostile", HOSTS))
+        self.expired_port = self._listen(self._context(ca, "expired", HOSTS, expired=True))
+        self.wrong_port = self._listen(self._context(ca, "wrong", ["nobody.test"]))
+        self.plain_port = self._listen(None)
 
     @staticmethod
     def _context(ca, label, hosts, expired=False):
@@ -376,10 +373,11 @@ class Hostile:
         context.sni_callback = lambda stream, name, _: setattr(stream, "name_asked", name)
         return context
 
-    def _listen(self, port, context):
-        listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    def _listen(self, context):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listeners.append(listener)
         threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()
+        return listener.getsockname()[1]
 
     def _accept(self, listener, context):
         while True:
