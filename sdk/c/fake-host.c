@@ -200,11 +200,19 @@ size_t fake_host_requests(void)
     return request_count;
 }
 
+const struct aileron_json *fake_host_parse(const char *text, size_t len)
+{
+    return aileron_json_parse(&side, aileron_copy(&side, text, len), len, NULL);
+}
+
+const char *fake_host_request_text(size_t n)
+{
+    return n < request_count ? requests[n] : NULL;
+}
+
 const struct aileron_json *fake_host_request_json(size_t n)
 {
-    if (n >= request_count)
-        return NULL;
-    return aileron_json_parse(&side, aileron_copy(&side, requests[n], strlen(requests[n])), strlen(requests[n]), NULL);
+    return n < request_count ? fake_host_parse(requests[n], strlen(requests[n])) : NULL;
 }
 
 const char *fake_host_request(size_t n, const char *member)

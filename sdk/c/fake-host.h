@@ -36,6 +36,9 @@ size_t fake_host_requests(void);
 /* A member of request number n (from 0), NULL when absent. */
 const char *fake_host_request(size_t n, const char *member);
 const struct aileron_json *fake_host_request_json(size_t n);
+const char *fake_host_request_text(size_t n);
+/* Any JSON, read for the test itself; lives until reset. NULL when it is none. */
+const struct aileron_json *fake_host_parse(const char *text, size_t len);
 /* How many lines were logged. */
 size_t fake_host_log_lines(void);
 
