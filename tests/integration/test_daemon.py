@@ -107,7 +107,9 @@ def test_one_at_a_time(home):
 def test_a_second_broker_is_refused(home):
     home.start()
     pid = home.pid()
-    second = subprocess.run([paths.BROKER], env=home.environment, capture_output=True, text=True, timeout=20, check=False,
+    libexec = paths.BUILD / "libexec"
+    command = [libexec / "aileron-broker", "--home", home.path, "--libexec", libexec]
+    second = subprocess.run(command, env=home.environment, capture_output=True, text=True, timeout=20, check=False,
                             stdin=subprocess.DEVNULL)
     assert second.returncode != 0
     assert home.pid() == pid and home.api("GET", "/v1/health").status == 200

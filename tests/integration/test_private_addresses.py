@@ -177,7 +177,7 @@ def test_allow_private_opens_one_door(built, probe_folder, hostile, ca, tmp_path
     connector = manifest_with(probe_folder, folder, ["evil.test"])
     text = (folder / "manifest.toml").read_text().replace("hosts = [", f'hosts = ["{name}", "127.0.0.1:{hostile.port}", ')
     (folder / "manifest.toml").write_text(text)
-    home = Home()
+    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)])
     home.path.mkdir(mode=0o700)
     (home.path / "config.toml").write_text(f'[network]\nallow_private = ["{name}"]\n')
     try:

@@ -153,6 +153,7 @@ def test_arguments_are_in_no_log_and_no_receipt(secret_home, hostile):
 
 def test_what_a_connector_logs_is_logged_cleaned(secret_home):
     """The log function exists to be read; what must not come through is anything that forges a line."""
+    secret_home.cli("config", "set", "log.level", "debug", check=0)
     probe(secret_home, logs=["said by the connector\nforged line\x1b[31m\x00"], level="warn", stdout="{}")
     log = secret_home.log()
     assert "said by the connector" in log

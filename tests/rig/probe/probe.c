@@ -10,6 +10,7 @@
  *   logs    list of messages for the log function  level   its level
  *   exit    exit code       spin 1: loop for ever   trap 1: unreachable
  *   grow    MiB to touch    flood  bytes of stdout  sleep_ms  through poll_oneoff
+ * A request that the host did not carry out (-1) makes it exit with 1, unless `stdout` claims otherwise.
  * stdout: {"output":{"results":[{"rc","status","size","body"}]}}, body = base64url of the first 48 KiB.
  */
 #include <stdbool.h>
@@ -99,18 +100,19 @@ static bool next_text(const char **at, char **ret_text, size_t *ret_len)
     return true;
 }
 
-/* The calls are made even when their report is replaced by `stdout`. */
-static void send_calls(bool report)
+/* The calls are made even when their report is replaced by `stdout`. True when the host refused or failed one. */
+static bool send_calls(bool report)
 {
     const char *at = value_of("calls");
     char *text;
     size_t len;
-    bool first = true;
+    bool first = true, failed = false;
 
     if (report)
         printf("{\"output\":{\"results\":[");
     while (at && next_text(&at, &text, &len)) {
         int rc = host_request(text, (int) len);
+        failed |= rc == -1;
         if (!report)
             continue;
         int size = host_size();
@@ -125,6 +127,7 @@ static void send_calls(bool report)
     }
     if (report)
         printf("]}}");
+    return failed;
 }
 
 static void write_logs(void)
@@ -174,8 +177,10 @@ int main(void)
     if ((at = value_of("stderr")) && next_text(&at, &text, &len))
         fwrite(text, 1, len, stderr);
     at = value_of("stdout");
-    send_calls(!at);
+    bool failed = send_calls(!at);
     if (at && next_text(&at, &text, &len))
         fwrite(text, 1, len, stdout);
+    else if (failed)
+        return 1;
     return (int) number_of("exit");
 }
