@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <linux/magic.h>
 
 #include "base/cleanup.h"
@@ -320,7 +321,10 @@ int memfd_sealed(const char *name, const void *data, size_t len)
     return TAKE_FD(fd);
 }
 
-/* Huge-page memfds are refused: touching one can fault when the machine has no such pages left. */
+/*
+ * Huge-page memfds are refused: touching one can fault when the machine has no such pages left. The fstat system
+ * call is made by number, because glibc's goes through a path, which a confined worker may not.
+ */
 bool memfd_is_sealed(int fd, size_t *ret_size)
 {
     int seals = fcntl(fd, F_GET_SEALS);
@@ -331,7 +335,7 @@ bool memfd_is_sealed(int fd, size_t *ret_size)
         return false;
     if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
         return false;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
+    if (syscall(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 0)
         return false;
     *ret_size = (size_t) st.st_size;
     return true;
