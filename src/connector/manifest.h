@@ -35,6 +35,7 @@ struct manifest {
     bool has_imports;
     unsigned memory_mib, wall_time_s;
     bool wants_spawn; /* capabilities.spawn present: shown at consent, not executed */
+    json_t *spawn;    /* that table as it stands; NULL */
     char **intents;
     size_t intents_len;
 };
