@@ -14,7 +14,7 @@
 #define NAME_MAX_LEN 48
 
 const struct command *const COMMANDS[] = {
-
+    &COMMAND_DEMO,
     &COMMAND_STATUS,
     &COMMAND_STOP,
     &COMMAND_DAEMON,

@@ -171,9 +171,11 @@ static int await_ready(const struct home *home, int fd, struct err *err)
         struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
         int64_t left = deadline - clock_boot_ms();
         char data[256];
-        ssize_t n;
+        ssize_t n = left > 0 ? poll(&poll_fd, 1, (int) left) : 0;
 
-        if (left <= 0 || poll(&poll_fd, 1, (int) left) == 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0) {
             err_set(err, ETIMEDOUT, "the daemon did not answer within %d s", START_MS / 1000);
             err_hint(err, "its log: %s/log/daemon.log", home->path);
             return DAEMON_FAILED;

@@ -1,0 +1,351 @@
+/*
+ * The steps of the tour. What a person would type goes through the same
+ * commands that the person would type; what an agent would do goes through
+ * aileron-mcp.
+ */
+#include "cli/demo.h"
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/file.h"
+#include "cli/print.h"
+#include "cli/programs.h"
+#include "cli/term.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/banned.h"
+
+#define FQN        "local://google"
+#define PROVIDER_MS 100 /* how long the stand-in takes over each answer */
+#define MAILS      5
+#define INDENT     "     "
+
+/* Runs one of our own commands in the tour's home, after showing it as a person would type it. */
+static int run_command(struct demo *demo, char *const *argv, const char *shown)
+{
+    struct cli inner = { .home = demo->home, .out = demo->out, .overrides_told = true, .interrupted = demo->interrupted };
+    int argc = 0, code;
+
+    while (argv[argc])
+        argc++;
+    fprintf(demo->out, INDENT "%s$ aileron %s%s\n", term_style(demo->out, STYLE_BOLD), shown, term_end(demo->out));
+    code = cli_run(&inner, argc, argv);
+    inner.home = NULL;
+    cli_clear(&inner);
+    return code ? -ECANCELED : 0;
+}
+
+static int start_workspace(struct demo *demo, struct err *err)
+{
+    return workspace_start(demo->dir, PROVIDER_MS, &demo->workspace, err);
+}
+
+static int write_credentials(struct demo *demo, const char *path, struct err *err)
+{
+    CLEANUP_JSON json_t *file = json_pack("{s:[{s:s,s:s,s:s,s:[s,s],s:s}]}", "credentials", "binding", "oauth2/google/mara", "connector_fqn",
+        FQN, "kind", "oauth2", "origins", "https://gmail.googleapis.com:443", "https://www.googleapis.com:443", "value",
+        demo->workspace.token);
+    CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+
+    if (!file || json_write(file, &text) < 0)
+        return -ENOMEM;
+    return file_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
+}
+
+static int start_daemon(struct demo *demo, struct err *err)
+{
+    CLEANUP_FREE char *credentials = NULL;
+    char gmail[96], calendar[96];
+    struct daemon_flags flags = { .dev_ca = demo->workspace.ca_path, .dev_connect_to = { gmail, calendar }, .dev_connect_to_len = 2,
+        .die_with_parent = true };
+    int r;
+
+    if (asprintf(&credentials, "%s/credentials.json", demo->dir) < 0)
+        return -ENOMEM;
+    r = write_credentials(demo, credentials, err);
+    if (r < 0)
+        return r;
+    flags.dev_credentials = credentials;
+    snprintf(gmail, sizeof(gmail), "gmail.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
+    snprintf(calendar, sizeof(calendar), "www.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
+    fprintf(demo->out, INDENT "%s$ aileron daemon start --dev-credentials FILE --dev-ca FILE --dev-connect-to %s …%s\n",
+        term_style(demo->out, STYLE_BOLD), gmail, term_end(demo->out));
+    fflush(demo->out);
+    r = daemon_start(demo->home, &flags, &demo->daemon_started, err);
+    return r > 0 ? -EIO : r;
+}
+
+static int read_version(const char *dir, char **ret_bind, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(128);
+    CLEANUP_FREE char *path = NULL;
+    int r;
+
+    if (asprintf(&path, "%s/VERSION", dir) < 0)
+        return -ENOMEM;
+    r = file_read(AT_FDCWD, path, &text, err);
+    if (r < 0)
+        return r;
+    return asprintf(ret_bind, "VERSION=%.*s", (int) strcspn(buf_str(&text), "\r\n"), buf_str(&text)) < 0 ? -ENOMEM : 0;
+}
+
+static int install_connector(struct demo *demo, struct err *err)
+{
+    CLEANUP_FREE char *version = NULL;
+    int r = programs_connector("google", &demo->connector_dir, err);
+
+    if (r >= 0)
+        r = read_version(demo->connector_dir, &version, err);
+    if (r < 0)
+        return r;
+    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, (char *) "--name", (char *) FQN,
+        (char *) "--bind", version, (char *) "--bind", (char *) "client_id=demo", (char *) "--bind", (char *) "client_secret=demo", NULL };
+
+    return run_command(demo, argv, "connector install --local google --name " FQN " --bind VERSION=… --bind client_id=… …");
+}
+
+/* Hash of the installed connector, as a --bind for the actions. */
+static int read_hash(struct demo *demo, char **ret_bind, struct err *err)
+{
+    struct cli inner = { .home = demo->home, .out = demo->out, .overrides_told = true, .interrupted = demo->interrupted };
+    CLEANUP_JSON json_t *answer = NULL;
+    int code = cli_get(&inner, "GET", "/v1/connectors", NULL, &answer);
+    const char *hash = json_get_str(json_array_get(json_object_get(answer, "connectors"), 0), "hash");
+
+    if (code)
+        return -ECANCELED;
+    if (!hash)
+        return err_set(err, EPROTO, "the connector is not listed");
+    return asprintf(ret_bind, "HASH=%s", hash) < 0 ? -ENOMEM : 0;
+}
+
+static int add_actions(struct demo *demo, struct err *err)
+{
+    static const char *const NAMES[] = { "list-recent-emails", "get-email", "list-upcoming-events", "draft-email" };
+    CLEANUP_FREE char *hash = NULL;
+    CLEANUP_FREE char *version = NULL;
+    char *argv[8 + 2 * ARRAY_LEN(NAMES) + 1] = { (char *) "action", (char *) "add", (char *) "--bind", (char *) "FQN=" FQN, (char *) "--bind" };
+    char *paths[ARRAY_LEN(NAMES)] = { NULL };
+    size_t argc = 5;
+    int r = read_hash(demo, &hash, err);
+
+    if (r >= 0)
+        r = read_version(demo->connector_dir, &version, err);
+    if (r < 0)
+        return r;
+    argv[argc++] = hash;
+    argv[argc++] = (char *) "--bind";
+    argv[argc++] = version;
+    for (size_t i = 0; i < ARRAY_LEN(NAMES) && r >= 0; i++) {
+        r = asprintf(&paths[i], "%s/actions/%s.md", demo->connector_dir, NAMES[i]) < 0 ? -ENOMEM : 0;
+        argv[argc++] = (char *) "--local";
+        argv[argc++] = paths[i];
+    }
+    if (r >= 0)
+        r = run_command(demo, argv, "action add --local list-recent-emails.md --local get-email.md …");
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+        free(paths[i]);
+    return r;
+}
+
+static int connect_agent(struct demo *demo, struct err *err)
+{
+    CLEANUP_JSON json_t *tools = NULL;
+    const json_t *tool;
+    size_t i;
+    int r = agent_start(demo->home->path, demo->interrupted, &demo->agent, err);
+
+    if (r >= 0)
+        r = agent_tools(demo->agent, &tools, err);
+    if (r < 0)
+        return r;
+    fprintf(demo->out, INDENT "its tools:");
+    json_array_foreach (tools, i, tool) {
+        fprintf(demo->out, "%s ", i ? "," : "");
+        term_put(demo->out, json_get_str(tool, "name") ? json_get_str(tool, "name") : "?");
+    }
+    fputc('\n', demo->out);
+    return json_array_size(tools) ? 0 : err_set(err, EPROTO, "the agent was offered no tools");
+}
+
+static int read_mails(struct demo *demo, const json_t *ids, int64_t *ret_ms, struct err *err)
+{
+    json_t *args[MAILS] = { NULL };
+    int64_t start = clock_boot_ms();
+    int r;
+
+    for (size_t i = 0; i < MAILS; i++)
+        args[i] = json_pack("{s:s}", "id", json_get_str(json_array_get(ids, i), "id"));
+    r = agent_call_all(demo->agent, "get_email", args, MAILS, demo->mails, err);
+    *ret_ms = clock_boot_ms() - start;
+    demo->mails_len = MAILS;
+    for (size_t i = 0; i < MAILS; i++)
+        json_decref(args[i]);
+    return r;
+}
+
+static void put_fitted(FILE *out, const char *text, size_t indent)
+{
+    CLEANUP(buf_free) struct buf clean = BUF_INIT(64 * 1024);
+    CLEANUP(buf_free) struct buf fitted = BUF_INIT(64 * 1024);
+    size_t width = term_width(out) ? term_width(out) : 100;
+
+    text_clean(text, strlen(text), false, &clean);
+    text_fit(buf_str(&clean), width > indent ? width - indent : 1, &fitted);
+    fputs(buf_str(&fitted), out);
+}
+
+/* "Anna Müller" of `Anna Müller <anna@example.org>`. malloc'd. */
+static char *display_name(const char *from)
+{
+    size_t len = strcspn(from, "<");
+
+    while (len && (from[len - 1] == ' ' || from[len - 1] == '"'))
+        len--;
+    from += *from == '"';
+    return strndup(from, len - (len && from[-1] == '"'));
+}
+
+static void put_digest(struct demo *demo)
+{
+    fprintf(demo->out, INDENT "%sdigest:%s\n", term_style(demo->out, STYLE_DIM), term_end(demo->out));
+    for (size_t i = 0; i < demo->mails_len; i++) {
+        const char *from = json_get_str(demo->mails[i], "from"), *subject = json_get_str(demo->mails[i], "subject");
+        const char *snippet = json_get_str(demo->mails[i], "snippet");
+        CLEANUP_FREE char *name = display_name(from ? from : "?");
+        CLEANUP(buf_free) struct buf line = BUF_INIT(8192);
+
+        buf_printf(&line, "%s: %s", name ? name : "?", subject ? subject : "(no subject)");
+        fprintf(demo->out, INDENT "  %zu. %s", i + 1, term_style(demo->out, STYLE_BOLD));
+        put_fitted(demo->out, buf_str(&line), 11);
+        fprintf(demo->out, "%s\n" INDENT "     %s", term_end(demo->out), term_style(demo->out, STYLE_DIM));
+        put_fitted(demo->out, snippet ? snippet : "", 11);
+        fprintf(demo->out, "%s\n", term_end(demo->out));
+    }
+}
+
+static int list_and_read(struct demo *demo, struct err *err)
+{
+    CLEANUP_JSON json_t *args = json_pack("{s:i}", "max_results", MAILS);
+    CLEANUP_JSON json_t *list = NULL;
+    const json_t *ids;
+    int64_t ms = 0;
+    int r = agent_call(demo->agent, "list_recent_emails", args, &list, err);
+
+    if (r < 0)
+        return r;
+    ids = json_object_get(list, "messages");
+    if (json_array_size(ids) < MAILS)
+        return err_set(err, EPROTO, "%zu mails were listed instead of %d", json_array_size(ids), MAILS);
+    r = read_mails(demo, ids, &ms, err);
+    if (r < 0)
+        return r;
+    fprintf(demo->out, INDENT "%d mails read at once in %lld ms; the provider takes %d ms over each\n", MAILS, (long long) ms, PROVIDER_MS);
+    put_digest(demo);
+    return 0;
+}
+
+static void put_event(FILE *out, const json_t *event)
+{
+    const char *start = json_get_str(event, "start"), *end = json_get_str(event, "end"), *title = json_get_str(event, "title");
+    int64_t from_ms = 0, to_ms = 0;
+    char day[32] = "", to[16] = "";
+    struct tm tm;
+
+    if (start && end && clock_parse(start, &from_ms) == 0 && clock_parse(end, &to_ms) == 0) {
+        time_t from_s = (time_t) (from_ms / 1000), to_s = (time_t) (to_ms / 1000);
+
+        strftime(day, sizeof(day), "%a %d %b  %H:%M", localtime_r(&from_s, &tm));
+        strftime(to, sizeof(to), "%H:%M", localtime_r(&to_s, &tm));
+    }
+    fprintf(out, INDENT "  %s–%s  ", day, to);
+    put_fitted(out, title ? title : "(no title)", 30);
+    fputc('\n', out);
+}
+
+static int show_week(struct demo *demo, struct err *err)
+{
+    char until[CLOCK_TEXT_MAX];
+    CLEANUP_JSON json_t *args = NULL;
+    CLEANUP_JSON json_t *output = NULL;
+    const json_t *events, *event;
+    size_t i;
+    int r;
+
+    clock_format(clock_unix_ms() + INT64_C(7) * 24 * 60 * 60 * 1000, until);
+    args = json_pack("{s:s,s:i}", "time_max", until, "max_results", 10);
+    r = agent_call(demo->agent, "list_upcoming_events", args, &output, err);
+    if (r < 0)
+        return r;
+    events = json_object_get(output, "events");
+    json_array_foreach ((json_t *) events, i, event)
+        put_event(demo->out, event);
+    return json_array_size(events) ? 0 : err_set(err, EPROTO, "the week is empty");
+}
+
+/* The address inside <…>, or the whole. malloc'd. */
+static char *address_of(const char *from)
+{
+    const char *open = from ? strchr(from, '<') : NULL;
+
+    return open ? strndup(open + 1, strcspn(open + 1, ">")) : strdup(from ? from : "");
+}
+
+static int draft_reply(struct demo *demo, struct err *err)
+{
+    static const char TEXT[] = "Hi Anna,\n\npages 4 to 9 are fine. Take the larger sum, 24,000 €, for the pilot in München.\n\nBest\nMara\n";
+    const json_t *mail = demo->mails[0];
+    const char *subject = json_get_str(mail, "subject");
+    CLEANUP_FREE char *to = address_of(json_get_str(mail, "from"));
+    CLEANUP_FREE char *re = NULL;
+    CLEANUP_JSON json_t *args = NULL;
+    CLEANUP_JSON json_t *output = NULL;
+    int r;
+
+    if (asprintf(&re, "Re: %s", subject ? subject : "") < 0)
+        return -ENOMEM;
+    args = json_pack("{s:s,s:s,s:s,s:s}", "to", to, "subject", re, "body", TEXT, "reply_to_id", json_get_str(mail, "id"));
+    r = agent_call(demo->agent, "draft_email", args, &output, err);
+    if (r < 0)
+        return r;
+    fprintf(demo->out, INDENT "to ");
+    term_put(demo->out, to);
+    fprintf(demo->out, ": ");
+    put_fitted(demo->out, re, 40);
+    fprintf(demo->out, "\n" INDENT "draft ");
+    term_put(demo->out, json_get_str(output, "id") ? json_get_str(output, "id") : "?");
+    fprintf(demo->out, " is saved in its thread; nothing was sent\n");
+    return json_get_str(output, "id") ? 0 : err_set(err, EPROTO, "the draft has no id");
+}
+
+static int list_audit(struct demo *demo, struct err *err)
+{
+    char *const argv[] = { (char *) "audit", (char *) "list", NULL };
+
+    return run_command(demo, argv, "audit list");
+}
+
+static int verify_audit(struct demo *demo, struct err *err)
+{
+    char *const argv[] = { (char *) "audit", (char *) "verify", NULL };
+
+    return run_command(demo, argv, "audit verify");
+}
+
+const struct demo_step DEMO_STEPS[] = {
+    { "A Google Workspace of its own starts on 127.0.0.1, with an invented mailbox and calendar.", start_workspace },
+    { "The daemon starts. Its keeper alone gets the access token, and overrides lead googleapis.com to the stand-in.", start_daemon },
+    { "The Google connector is installed: WebAssembly in a sandbox that may reach two hosts and nothing else.", install_connector },
+    { "Four actions say what an agent may do. Sending mail is not among them.", add_actions },
+    { "The agent connects through aileron-mcp. It gets tools, and no credential.", connect_agent },
+    { "It lists five mails and reads them in parallel. One of them gives orders to AI assistants; there is nothing to steal.", list_and_read },
+    { "It looks at the week.", show_week },
+    { "It drafts a reply to the first mail.", draft_reply },
+    { "Everything left a receipt, written before its effect.", list_audit },
+    { "The receipts are chained by hashes, so none can be edited, cut or reordered unseen.", verify_audit },
+};
+const size_t DEMO_STEPS_LEN = ARRAY_LEN(DEMO_STEPS);

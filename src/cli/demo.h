@@ -1,0 +1,74 @@
+/*
+ * The guided tour: what its steps share, and what is undone at its end. The
+ * stand-in and the relay are children that end with this process, however that
+ * ends; so does the daemon.
+ */
+#ifndef CLI_DEMO_H
+#define CLI_DEMO_H
+
+#include "base/err.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- the loopback Google Workspace ---- */
+
+struct workspace {
+    int stdin_fd; /* it ends when this closes */
+    int pidfd;
+    pid_t pid;
+    unsigned port;
+    char *ca_path, *token;
+};
+
+#define WORKSPACE_NONE { .stdin_fd = -1, .pidfd = -1 }
+
+/* Starts it and waits until it listens. `dir` gets its certificate. */
+int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err);
+void workspace_stop(struct workspace *workspace);
+
+/* ---- the agent: an MCP client behind aileron-mcp ---- */
+
+struct agent;
+
+#define AGENT_CALLS_MAX 8
+
+/* Starts the relay in `home` and does MCP's handshake. `interrupted` is looked at while waiting. */
+int agent_start(const char *home, const volatile sig_atomic_t *interrupted, struct agent **ret_agent, struct err *err);
+/* Closes its standard input and waits until it has ended. */
+void agent_free(struct agent *agent);
+DEFINE_CLEANUP_PTR(struct agent, agent_free)
+/* tools/list: the array of tools. New reference. */
+int agent_tools(struct agent *agent, json_t **ret_tools, struct err *err);
+/* One tools/call: its structuredContent. New reference. A tool's failure is an error with the tool's words. */
+int agent_call(struct agent *agent, const char *tool, const json_t *args, json_t **ret_output, struct err *err);
+/* `len` calls of one tool, all sent before the first answer is awaited. `ret_outputs` get new references in the order of `args`. */
+int agent_call_all(struct agent *agent, const char *tool, json_t *const *args, size_t len, json_t **ret_outputs, struct err *err);
+
+/* ---- the tour ---- */
+
+struct demo {
+    FILE *out;
+    char *dir;         /* temporary folder, 0700 */
+    struct home *home; /* dir/home */
+    struct workspace workspace;
+    bool daemon_started;
+    struct agent *agent;
+    json_t *mails[AGENT_CALLS_MAX]; /* as get_email gave them */
+    size_t mails_len;
+    char *connector_dir, *hash;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct demo_step {
+    const char *line; /* what it is about */
+    int (*run)(struct demo *demo, struct err *err); /* 0, or negative with words; -ECANCELED: they were printed */
+};
+
+extern const struct demo_step DEMO_STEPS[];
+extern const size_t DEMO_STEPS_LEN;
+
+#endif
