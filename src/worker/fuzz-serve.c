@@ -60,7 +60,7 @@ static size_t send_one(int channel, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct serve serve = { 0 };
+    struct serve serve = { .most_mib = 64 };
     int pair[2];
 
     if (size > 65536 || wire_pair(pair) < 0)

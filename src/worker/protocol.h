@@ -2,7 +2,8 @@
  * The frames between the broker and a worker (descriptor 3 of the worker).
  * Field lists are in the order of wire_put_*; docs/protocols.md repeats them.
  *
- * A worker started as `aileron-worker --run` sends READY, gets one LOAD, answers
+ * A worker started as `aileron-worker --run [MEMORY-MIB]` (the most that any LOAD will give, 1024 when left out; it
+ * sizes RLIMIT_DATA) sends READY, gets one LOAD, answers
  * LOADED or REFUSED, then serves any number of RUN frames, one at a time. While a
  * call runs it may send LOG and HTTP (each HTTP gets exactly one HTTP_RESULT
  * before the guest goes on), then DONE. LOADED and REFUSED carry the id of the LOAD;

@@ -52,7 +52,7 @@ static int on_load(struct serve *serve, struct wire_frame *frame)
     int r = 0;
 
     wire_init(&answer, WORKER_LOADED, frame->id);
-    if (wire_end(frame) < 0 || serve->module || ceiling_mib == 0 || ceiling_mib > CEILING_MEMORY_MIB)
+    if (wire_end(frame) < 0 || serve->module || ceiling_mib == 0 || ceiling_mib > serve->most_mib)
         return -EPROTO;
     r = module_load(serve->engine, code, len, ceiling_mib, allowed, serve->extra, &serve->module, &err);
     if (r < 0)

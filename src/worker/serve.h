@@ -18,6 +18,7 @@ struct module;
 struct serve {
     int channel;
     wasm_engine_t *engine;          /* borrowed */
+    uint32_t most_mib;              /* the most that a LOAD may give */
     const struct host_table *extra; /* NULL, or more host functions (tests) */
     int (*on_loaded)(void);         /* runs when the module is ready and no guest code has run: tightens; NULL for none */
     struct module *module;          /* NULL until LOAD; owned */

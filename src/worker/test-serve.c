@@ -31,7 +31,7 @@ static int setup(void **state)
     fake.left_us = 60000000;
     tightened = 0;
     assert_int_equal(wire_pair(pair), 0);
-    serve = (struct serve) { .channel = pair[0], .on_loaded = tighten };
+    serve = (struct serve) { .channel = pair[0], .most_mib = 64, .on_loaded = tighten };
     return 0;
 }
 
@@ -160,7 +160,7 @@ static void test_out_of_turn(void **state)
     assert_int_equal(give_run(9, "", 64, 1000), -EPROTO);
     assert_int_equal(give_result(9), -EPROTO);
     assert_int_equal(give_load("good", 0, ""), -EPROTO);
-    assert_int_equal(give_load("good", CEILING_MEMORY_MIB + 1, ""), -EPROTO);
+    assert_int_equal(give_load("good", 65, ""), -EPROTO);
     assert_int_equal(fake.loads, 0);
     load();
     assert_int_equal(give_load("good", 64, ""), -EPROTO);

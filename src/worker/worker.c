@@ -20,9 +20,9 @@
 #include "base/banned.h"
 
 #define EXIT_USAGE 2
-/* Code, its copy-on-write image and the engine's own memory, beside the guest's. */
-#define RUN_DATA_BYTES     ((uint64_t) (CEILING_MEMORY_MIB + 768) * MIB)
-#define COMPILE_DATA_BYTES ((uint64_t) 4096 * MIB)
+/* Code, its image and the engine's own memory, beside the guest's. */
+#define RUN_DATA_MIB       512
+#define COMPILE_DATA_MIB   4096
 #define STACK_BYTES        ((rlim_t) 8 * MIB)
 #define DESCRIPTION_MAX    256
 
@@ -60,11 +60,11 @@ static int check_channel(struct err *err)
     return 0;
 }
 
-static int start(enum confine_role role, wasm_engine_t **ret_engine, struct err *err)
+static int start(enum confine_role role, uint32_t ceiling_mib, wasm_engine_t **ret_engine, struct err *err)
 {
     struct confine_report report = { 0 };
     char description[DESCRIPTION_MAX];
-    uint64_t data_bytes = role == CONFINE_COMPILE ? COMPILE_DATA_BYTES : RUN_DATA_BYTES;
+    uint64_t data_mib = role == CONFINE_COMPILE ? COMPILE_DATA_MIB : RUN_DATA_MIB + ceiling_mib;
     int r = check_channel(err);
 
     if (r == 0)
@@ -79,16 +79,16 @@ static int start(enum confine_role role, wasm_engine_t **ret_engine, struct err 
         return err_set(err, ENOMEM, "the engine could not be made");
     r = deadline_init(*ret_engine, err);
     if (r == 0)
-        r = confine_begin(role, NULL, data_bytes, &report, err);
+        r = confine_begin(role, NULL, data_mib * MIB, &report, err);
     if (r < 0)
         return r;
     return serve_ready(WORKER_CHANNEL_FD, confine_describe(&report, description, sizeof(description)));
 }
 
-static int run(enum confine_role role, const struct host_table *extra, struct err *err)
+static int run(enum confine_role role, uint32_t ceiling_mib, const struct host_table *extra, struct err *err)
 {
-    struct serve serve = { .channel = WORKER_CHANNEL_FD, .extra = extra, .on_loaded = confined_tighten };
-    int r = start(role, &serve.engine, err);
+    struct serve serve = { .channel = WORKER_CHANNEL_FD, .most_mib = ceiling_mib, .extra = extra, .on_loaded = confined_tighten };
+    int r = start(role, ceiling_mib, &serve.engine, err);
 
     if (r < 0)
         return r;
@@ -99,21 +99,41 @@ static int run(enum confine_role role, const struct host_table *extra, struct er
     return r;
 }
 
+/* --run [MIB] or --compile; 0 when it is neither. */
+static bool read_arguments(int argc, char **argv, enum confine_role *ret_role, uint32_t *ret_ceiling_mib)
+{
+    char *end = NULL;
+    unsigned long mib = CEILING_MEMORY_MIB;
+
+    if (argc == 2 && strcmp(argv[1], "--compile") == 0) {
+        *ret_role = CONFINE_COMPILE;
+        return true;
+    }
+    if (argc < 2 || argc > 3 || strcmp(argv[1], "--run") != 0)
+        return false;
+    if (argc == 3)
+        mib = strtoul(argv[2], &end, 10);
+    *ret_role = CONFINE_WORKER;
+    *ret_ceiling_mib = (uint32_t) mib;
+    return (argc == 2 || (*argv[2] && !*end)) && mib > 0 && mib <= CEILING_MEMORY_MIB;
+}
+
 int worker_main(int argc, char **argv, const struct host_table *extra)
 {
     struct err err = ERR_INIT;
     enum confine_role role = CONFINE_WORKER;
+    uint32_t ceiling_mib = 0;
     int r = 0;
 
     clearenv();
-    if (argc == 2 && strcmp(argv[1], "--compile") == 0) {
-        role = CONFINE_COMPILE;
-    } else if (argc != 2 || strcmp(argv[1], "--run") != 0) {
-        fputs("usage: aileron-worker --run|--compile, started by aileron-broker with a channel on descriptor 3\n", stderr);
+    if (!read_arguments(argc, argv, &role, &ceiling_mib)) {
+        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile, started by aileron-broker with a channel on descriptor 3\n", stderr);
         return EXIT_USAGE;
     }
-    r = run(role, extra, &err);
+    r = run(role, ceiling_mib, extra, &err);
     if (r < 0 && err.code != 0)
         fprintf(stderr, "aileron-worker: %s\n", err.message);
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    fflush(NULL);
+    /* No handlers at exit: the engine's would take back its signal stack, which the filter forbids. */
+    _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
