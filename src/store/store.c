@@ -8,12 +8,11 @@
 #include "store/store.h"
 
 #include "base/cleanup.h"
+#include "base/encode.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/reference.h"
 #include "base/toml.h"
-#include "base/ulid.h"
-#include "base/clock.h"
 #include "crypt/digest.h"
 
 #include <dirent.h>
@@ -33,6 +32,7 @@
 #define INDEX_MAX_BYTES (16u << 20)
 #define HEX_LEN 64
 #define TAG_LEN 7 /* "sha256:" */
+#define TMP_NAME_BYTES 16
 
 int store_content_hash(const struct buf *wasm, const struct buf *manifest, char ret_hash[72])
 {
@@ -245,7 +245,8 @@ static int move_in(int tmpfd, const char *name, int connectorsfd, const char *he
 static int put_new(const char *home, const char *hex, const struct buf *wasm, const struct buf *manifest, const struct buf *signature,
                    struct err *err)
 {
-    char tmp[PATH_MAX], connectors[PATH_MAX], name[ULID_ID_MAX];
+    char tmp[PATH_MAX], connectors[PATH_MAX], name[2 * TMP_NAME_BYTES + 1];
+    uint8_t random[TMP_NAME_BYTES];
     CLEANUP_CLOSE int tmpfd = -1;
     CLEANUP_CLOSE int connectorsfd = -1;
     CLEANUP_CLOSE int dirfd = -1;
@@ -259,7 +260,8 @@ static int put_new(const char *home, const char *hex, const struct buf *wasm, co
         r = err_errno(err, errno, "cannot open %s", connectors);
     if (r < 0)
         return r;
-    ulid_new("new_", clock_unix_ms(), name);
+    random_bytes(random, sizeof(random));
+    hex_encode(random, sizeof(random), name);
     if (mkdirat(tmpfd, name, 0700) < 0)
         return err_errno(err, errno, "cannot make a folder in %s", tmp);
     dirfd = openat(tmpfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
