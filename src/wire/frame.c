@@ -19,7 +19,7 @@
 #define BLOB_INLINE 0
 #define BLOB_MEMFD  1
 #define BLOB_HEAD   (1 + sizeof(uint32_t))
-#define SPILL_MIN   1024
+#define SPILL_MIN   16
 
 void wire_init(struct wire_frame *frame, uint16_t type, uint32_t id)
 {

@@ -35,6 +35,8 @@
 #define LIMIT_WASM_BYTES (64 * MIB)
 #define LIMIT_REDIRECTS 3
 #define LIMIT_RETRIES 3
+#define LIMIT_CALLS 2048                   /* calls of actions under way */
+#define LIMIT_CALLS_PER_SESSION 64
 
 #define LIMIT_WORKERS_ALL 32
 #define LIMIT_WORKERS_PER_CONNECTOR 16
