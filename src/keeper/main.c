@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,18 +13,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/home.h"
 #include "base/json.h"
-#include "confine/confine.h"
 #include "keeper/development.h"
+#include "keeper/lockdown.h"
 #include "keeper/memory.h"
 #include "keeper/session.h"
 #include "keeper/trust.h"
 
 #include "base/banned.h"
 
-#define DATA_LIMIT_BYTES (1024ull * MIB)
-#define DEGRADED_MAX     512
+#define DEGRADED_MAX 512
 
 DEFINE_CLEANUP_PTR(X509_STORE, X509_STORE_free)
 
@@ -122,37 +119,6 @@ static int keeper_load(struct keeper *keeper, const struct options *options, str
     return r;
 }
 
-/* Where the resolver's settings really are, when /etc/resolv.conf leads to a folder of their own; else NULL. */
-static const char *resolver_folder(char buffer[PATH_MAX])
-{
-    char *slash = NULL;
-
-    if (!realpath("/etc/resolv.conf", buffer))
-        return NULL;
-    slash = strrchr(buffer, '/');
-    *slash = '\0';
-    return slash == buffer || !strcmp(buffer, "/etc") ? NULL : buffer;
-}
-
-static int keeper_confine(const struct options *options, struct confine_report *ret_report, struct err *err)
-{
-    char buffer[PATH_MAX];
-    const char *const read_only[] = {
-        "/etc/resolv.conf",
-        "/etc/hosts",
-        "/etc/nsswitch.conf",
-        "/etc/host.conf",
-        "/dev/urandom",
-        resolver_folder(buffer),
-        NULL,
-    };
-    const char *const read_write[] = { options->home, NULL };
-    const struct confine_paths paths = { read_only, read_write };
-    int r = confine_begin(CONFINE_KEEPER, &paths, DATA_LIMIT_BYTES, ret_report, err);
-
-    return r < 0 ? r : confine_tighten(CONFINE_KEEPER, err);
-}
-
 static const char *degraded_describe(const struct keeper *keeper, char out[DEGRADED_MAX])
 {
     bool locked = secret_memory_is_locked();
@@ -226,7 +192,7 @@ static int keeper_run(int argc, char **argv, struct err *err)
         return r;
     if (loop_signal(keeper.loop, SIGTERM, on_signal, &keeper) < 0 || loop_signal(keeper.loop, SIGINT, on_signal, &keeper) < 0)
         return err_set(err, EIO, "cannot watch signals");
-    r = keeper_confine(&options, &report, err);
+    r = lockdown(options.home, &report, err);
     if (r < 0)
         return r;
     return keeper_serve(&keeper, &options, &report, err);
