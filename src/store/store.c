@@ -233,7 +233,7 @@ static int write_files(int dirfd, const struct buf *wasm, const struct buf *mani
     return r;
 }
 
-/* Moves the finished folder to its name. -EEXIST: somebody was there first. */
+/* Moves the finished folder to its name. -EEXIST: there is one of this name already, perhaps put there a moment ago. */
 static int move_in(int tmpfd, const char *name, int connectorsfd, const char *hex, struct err *err)
 {
     if (renameat2(tmpfd, name, connectorsfd, hex, RENAME_NOREPLACE) < 0)
@@ -317,11 +317,14 @@ int store_put(const char *home, const char *fqn, const char *version, const stru
         return err_set(err, EPERM, "%s@%s has no signature; unsigned connectors live only under local:// names", fqn, version);
     bool existed = holds_same(home, hash);
     if (!existed) {
-        r = remove_dir(home, hash + TAG_LEN, err);
-        if (r >= 0)
-            r = put_new(home, hash + TAG_LEN, wasm, manifest, signature, err);
-        if (r == -EEXIST && holds_same(home, hash))
-            existed = true;
+        r = put_new(home, hash + TAG_LEN, wasm, manifest, signature, err);
+        if (r == -EEXIST && !(existed = holds_same(home, hash))) {
+            r = remove_dir(home, hash + TAG_LEN, err);
+            if (r >= 0)
+                r = put_new(home, hash + TAG_LEN, wasm, manifest, signature, err);
+        }
+        if (r == -EEXIST)
+            existed = true; /* somebody else has put the same bytes since */
         else if (r < 0)
             return r;
     }
