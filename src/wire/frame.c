@@ -163,7 +163,11 @@ static char *get(struct wire_frame *frame, size_t len)
 {
     char *data;
 
+#ifdef PLANTED_BUG /* tests/fuzz/run builds the fuzzer once without the check, and wants it found */
+    if (frame->bad) {
+#else
     if (frame->bad || len > frame->body.len - frame->at) {
+#endif
         frame->bad = true;
         return NULL;
     }
