@@ -786,8 +786,8 @@ static void test_command_line(void **state)
     refuses((const char *[]){ "aileron-keeper", "--home", dir, "--dev-connect-to", "a:1:b:2", NULL }, "--dev-credentials");
     refuses((const char *[]){ "aileron-keeper", "--home", dir, "--dev-credentials", "/nonexistent", NULL }, "/nonexistent");
     refuses((const char *[]){ "aileron-keeper", "--home", dir, "--dev-credentials", ca_path, NULL }, ca_path);
-    refuses(
-        (char *[]){ "aileron-keeper", "--home", dir, "--dev-credentials", creds_path, "--dev-ca", creds_path, NULL }, "--dev-ca");
+    refuses((const char *[]){ "aileron-keeper", "--home", dir, "--dev-credentials", creds_path, "--dev-ca", creds_path, NULL },
+        "--dev-ca");
     refuses(
         (const char *[]){ "aileron-keeper", "--home", dir, "--dev-credentials", creds_path, "--dev-connect-to", "::b:2", NULL },
         "--dev-connect-to");
