@@ -30,6 +30,9 @@ void call_free(struct call *call)
     if (call->has_response)
         wire_free(&call->response_frame);
     call->has_response = false;
+    if (call->store)
+        wasmtime_store_delete(call->store);
+    call->store = NULL;
     buf_free(&call->out);
     call->magic = 0;
 }

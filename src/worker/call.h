@@ -36,6 +36,8 @@ struct call {
     uint32_t id; /* of the RUN frame, and of every frame of this call */
     int channel;
 
+    wasmtime_store_t *store; /* while it runs, and until call_free() */
+    struct engine_limits limits;
     wasmtime_memory_t memory_handle;
     bool memory_known;
     uint8_t *memory;
@@ -76,6 +78,7 @@ struct call_result {
 
 /* `in` is borrowed until call_free(). */
 void call_init(struct call *call, int channel, uint32_t id, const void *in, size_t in_len);
+/* Resets guest memory for the next call too, which is why DONE is sent before it. */
 void call_free(struct call *call);
 /* Runs `_start` of a fresh instance to its end. 0, or -EPIPE when the channel failed. */
 int call_run(struct call *call, struct module *module, uint64_t memory_bytes, uint32_t wall_ms, struct call_result *ret_result);

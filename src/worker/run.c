@@ -1,7 +1,7 @@
 /*
  * Runs one call. The order matters: limits and epoch deadline are set before
  * anything of the guest runs, which instantiation already may (start function);
- * the timer is off before the store goes, so that no signal of this call reaches the next.
+ * the timer is off before the call returns, so that no signal of this call reaches the next.
  */
 #include "worker/call.h"
 
@@ -93,29 +93,29 @@ static uint64_t memory_size_now(wasmtime_context_t *context, struct call *call, 
 
 int call_run(struct call *call, struct module *module, uint64_t memory_bytes, uint32_t wall_ms, struct call_result *ret_result)
 {
-    struct engine_limits limits = { .memory_bytes = memory_bytes, .table_elements = CALL_TABLE_ELEMENTS };
     struct call_result result = { 0 };
     int64_t started_us = clock_boot_us();
-    wasmtime_store_t *store = wasmtime_store_new(module->engine, call, NULL);
-    wasmtime_context_t *context = wasmtime_store_context(store);
+    wasmtime_context_t *context = NULL;
     wasmtime_error_t *error = NULL;
     wasm_trap_t *trap = NULL;
     wasmtime_instance_t instance;
     bool lives = false;
 
-    engine_limit_store(store, &limits);
+    call->limits = (struct engine_limits) { .memory_bytes = memory_bytes, .table_elements = CALL_TABLE_ELEMENTS };
+    call->store = wasmtime_store_new(module->engine, call, NULL);
+    context = wasmtime_store_context(call->store);
+    engine_limit_store(call->store, &call->limits);
     wasmtime_context_set_epoch_deadline(context, 1);
     deadline_start(wall_ms);
     run_guest(context, module, &instance, &lives, &error, &trap);
     deadline_stop();
 
     result.memory_bytes = memory_size_now(context, call, &instance, lives);
-    classify(call, error, trap, engine_memory_refused(&limits, result.memory_bytes), &result);
+    classify(call, error, trap, engine_memory_refused(&call->limits, result.memory_bytes), &result);
     if (error)
         wasmtime_error_delete(error);
     if (trap)
         wasm_trap_delete(trap);
-    wasmtime_store_delete(store);
     call->memory_known = false;
     result.run_us = (uint64_t) (clock_boot_us() - started_us);
     *ret_result = result;
