@@ -45,6 +45,18 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The index of the line end after a "=" at `i` that has only spaces behind it; 0 when it is no soft line break. */
+static size_t soft_break(struct span in, size_t i)
+{
+    for (i++; i < in.len; i++) {
+        if (in.at[i] == '\n')
+            return i;
+        if (in.at[i] != ' ' && in.at[i] != '\t' && in.at[i] != '\r')
+            return 0;
+    }
+    return 0;
+}
+
 /* RFC 2045 §6.7, and with `header` RFC 2047 §4.2, where _ is a space. */
 static void decode_quoted(struct span in, bool header, struct buf *out)
 {
@@ -55,10 +67,8 @@ static void decode_quoted(struct span in, bool header, struct buf *out)
         if (pair) {
             buf_add_char(out, (char) (hex_digit(in.at[i + 1]) << 4 | hex_digit(in.at[i + 2])));
             i += 2;
-        } else if (c == '=' && !header) {
-            while (i + 1 < in.len && in.at[i + 1] != '\n')
-                i++;
-            i++;
+        } else if (c == '=' && !header && soft_break(in, i)) {
+            i = soft_break(in, i);
         } else {
             buf_add_char(out, header && c == '_' ? ' ' : c);
         }

@@ -49,7 +49,7 @@ static int check_already(struct cli *cli, const struct daemon_flags *flags)
     int r = daemon_find(cli->home, &pid, &err);
 
     if (r >= 0)
-        r = daemon_same_flags(pid, flags, &err);
+        r = daemon_same_flags(cli->home, flags, &err);
     if (r < 0)
         return cli_fail(CODE_FAILED, &err);
     if (r > 0)

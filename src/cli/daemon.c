@@ -52,20 +52,6 @@ int daemon_status(const struct home *home, json_t **ret_status, struct err *err)
     return ask(home, "GET", "/v1/status", ret_status, err);
 }
 
-int daemon_version(const struct home *home, char **ret_version, struct err *err)
-{
-    CLEANUP_JSON json_t *health = NULL;
-    int r = ask(home, "GET", "/v1/health", &health, err);
-    const char *version = r < 0 ? NULL : json_get_str(health, "version");
-
-    if (r < 0)
-        return r;
-    if (!version)
-        return err_set(err, EPROTO, "the daemon does not tell its version");
-    *ret_version = strdup(version);
-    return *ret_version ? 0 : -ENOMEM;
-}
-
 /* Arguments after the program's name, in a fixed order, so that two starts can be compared. Returns their number. */
 static size_t flag_arguments(const struct daemon_flags *flags, const char **arguments)
 {
@@ -275,42 +261,25 @@ int daemon_stop(const struct home *home, bool *ret_stopped, struct err *err)
     return 0;
 }
 
-/* The arguments of a process between "--libexec DIR" and "--ready-fd", NUL-separated as the kernel keeps them. */
-static int running_arguments(pid_t pid, struct buf *text, struct err *err)
+int daemon_same_flags(const struct home *home, const struct daemon_flags *flags, struct err *err)
 {
-    CLEANUP_CLOSE int fd = -1;
-    char path[64];
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int) pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, errno, "cannot see how the daemon was started");
-    do {
-        if (buf_reserve(text, 4096) < 0)
-            return err_set(err, E2BIG, "the daemon was started with more arguments than expected");
-        n = read(fd, text->data + text->len, 4096);
-        text->len += n > 0 ? (size_t) n : 0;
-    } while (n > 0);
-    return n < 0 ? err_errno(err, errno, "cannot see how the daemon was started") : 0;
-}
-
-int daemon_same_flags(pid_t pid, const struct daemon_flags *flags, struct err *err)
-{
-    CLEANUP(buf_free) struct buf text = BUF_INIT(256 * 1024);
-    const char *wanted[FLAG_ARGUMENTS_MAX + 1];
-    size_t wanted_len = flag_arguments(flags, wanted), at = 0, matched = 0;
-    int r = running_arguments(pid, &text, err);
+    CLEANUP_JSON json_t *status = NULL;
+    const char *wanted[FLAG_ARGUMENTS_MAX];
+    size_t wanted_len = flag_arguments(flags, wanted);
+    const json_t *active;
+    int r = daemon_status(home, &status, err);
 
     if (r < 0)
         return r;
-    wanted[wanted_len++] = "--ready-fd";
-    /* program, --home, HOME, --libexec, DIR come first */
-    for (int skip = 0; skip < 5 && at < text.len; skip++)
-        at += strnlen(text.data + at, text.len - at) + 1;
-    while (at < text.len && matched < wanted_len && !strncmp(text.data + at, wanted[matched], text.len - at)) {
-        at += strnlen(text.data + at, text.len - at) + 1;
-        matched++;
+    active = json_object_get(status, "overrides");
+    if (json_array_size(active) * 2 != wanted_len)
+        return 1;
+    for (size_t i = 0; i < wanted_len; i += 2) {
+        const char *have = json_string_value(json_array_get(active, i / 2));
+        size_t len = strlen(wanted[i]);
+
+        if (!have || strncmp(have, wanted[i], len) != 0 || have[len] != ' ' || strcmp(have + len + 1, wanted[i + 1]) != 0)
+            return 1;
     }
-    return matched == wanted_len ? 0 : 1;
+    return 0;
 }

@@ -31,9 +31,7 @@ enum daemon_result {
 
 /* Who listens at daemon.sock: 0 with its pid; -ENOENT or -ECONNREFUSED: nobody; another error with words. */
 int daemon_find(const struct home *home, pid_t *ret_pid, struct err *err);
-/* Version of a running daemon, malloc'd. */
-int daemon_version(const struct home *home, char **ret_version, struct err *err);
-/* Its whole GET /v1/status. New reference. */
+/* Its GET /v1/status. New reference. */
 int daemon_status(const struct home *home, json_t **ret_status, struct err *err);
 /*
  * Starts it unless it runs and returns when it answers. *ret_started tells whether this call did it (also when another command
@@ -42,7 +40,7 @@ int daemon_status(const struct home *home, json_t **ret_status, struct err *err)
 int daemon_start(const struct home *home, const struct daemon_flags *flags, bool *ret_started, struct err *err);
 /* Asks it to stop and waits until the process is gone; after 10 s it is killed. 0 also when none runs (*ret_stopped false). */
 int daemon_stop(const struct home *home, bool *ret_stopped, struct err *err);
-/* 0 when the daemon was started with exactly these overrides; 1 when not; negative errno when it cannot be told. */
-int daemon_same_flags(pid_t pid, const struct daemon_flags *flags, struct err *err);
+/* 0 when the running daemon has exactly these overrides, as its status states them; 1 when not; negative errno. */
+int daemon_same_flags(const struct home *home, const struct daemon_flags *flags, struct err *err);
 
 #endif

@@ -79,67 +79,25 @@ static int start_daemon(struct demo *demo, struct err *err)
     return r > 0 ? -EIO : r;
 }
 
-static int read_version(const char *dir, char **ret_bind, struct err *err)
-{
-    CLEANUP(buf_free) struct buf text = BUF_INIT(128);
-    CLEANUP_FREE char *path = NULL;
-    int r;
-
-    if (asprintf(&path, "%s/VERSION", dir) < 0)
-        return -ENOMEM;
-    r = file_read(AT_FDCWD, path, &text, err);
-    if (r < 0)
-        return r;
-    return asprintf(ret_bind, "VERSION=%.*s", (int) strcspn(buf_str(&text), "\r\n"), buf_str(&text)) < 0 ? -ENOMEM : 0;
-}
-
 static int install_connector(struct demo *demo, struct err *err)
 {
-    CLEANUP_FREE char *version = NULL;
     int r = programs_connector("google", &demo->connector_dir, err);
 
-    if (r >= 0)
-        r = read_version(demo->connector_dir, &version, err);
     if (r < 0)
         return r;
-    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, (char *) "--name", (char *) FQN,
-        (char *) "--bind", version, (char *) "--bind", (char *) "client_id=demo", (char *) "--bind", (char *) "client_secret=demo", NULL };
+    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, NULL };
 
-    return run_command(demo, argv, "connector install --local google --name " FQN " --bind VERSION=… --bind client_id=… …");
-}
-
-/* Hash of the installed connector, as a --bind for the actions. */
-static int read_hash(struct demo *demo, char **ret_bind, struct err *err)
-{
-    struct cli inner = { .home = demo->home, .out = demo->out, .overrides_told = true, .interrupted = demo->interrupted };
-    CLEANUP_JSON json_t *answer = NULL;
-    int code = cli_get(&inner, "GET", "/v1/connectors", NULL, &answer);
-    const char *hash = json_get_str(json_array_get(json_object_get(answer, "connectors"), 0), "hash");
-
-    if (code)
-        return -ECANCELED;
-    if (!hash)
-        return err_set(err, EPROTO, "the connector is not listed");
-    return asprintf(ret_bind, "HASH=%s", hash) < 0 ? -ENOMEM : 0;
+    return run_command(demo, argv, "connector install --local google");
 }
 
 static int add_actions(struct demo *demo, struct err *err)
 {
     static const char *const NAMES[] = { "list-recent-emails", "get-email", "list-upcoming-events", "draft-email" };
-    CLEANUP_FREE char *hash = NULL;
-    CLEANUP_FREE char *version = NULL;
-    char *argv[8 + 2 * ARRAY_LEN(NAMES) + 1] = { (char *) "action", (char *) "add", (char *) "--bind", (char *) "FQN=" FQN, (char *) "--bind" };
+    char *argv[2 + 2 * ARRAY_LEN(NAMES) + 1] = { (char *) "action", (char *) "add" };
     char *paths[ARRAY_LEN(NAMES)] = { NULL };
-    size_t argc = 5;
-    int r = read_hash(demo, &hash, err);
+    size_t argc = 2;
+    int r = 0;
 
-    if (r >= 0)
-        r = read_version(demo->connector_dir, &version, err);
-    if (r < 0)
-        return r;
-    argv[argc++] = hash;
-    argv[argc++] = (char *) "--bind";
-    argv[argc++] = version;
     for (size_t i = 0; i < ARRAY_LEN(NAMES) && r >= 0; i++) {
         r = asprintf(&paths[i], "%s/actions/%s.md", demo->connector_dir, NAMES[i]) < 0 ? -ENOMEM : 0;
         argv[argc++] = (char *) "--local";

@@ -59,7 +59,7 @@ struct demo {
     struct agent *agent;
     json_t *mails[AGENT_CALLS_MAX]; /* as get_email gave them */
     size_t mails_len;
-    char *connector_dir, *hash;
+    char *connector_dir;
     const volatile sig_atomic_t *interrupted;
 };
 
