@@ -1,0 +1,133 @@
+/*
+ * The audit log over the API. Queries read from the files' ends; verifying reads
+ * everything and therefore runs in a child of this same program.
+ */
+#include "broker/broker.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/magic.h"
+#include "broker/verify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX 1000
+
+static char *audit_dir(const struct broker *broker)
+{
+    return home_file(broker->home, "audit");
+}
+
+static const char *read_time(const json_t *query, const char *key, int64_t *ret_ms)
+{
+    const char *text = json_get_str(query, key);
+
+    return !text || clock_parse(text, ret_ms) == 0 ? NULL : key;
+}
+
+/* NULL, or the key whose value is wrong. */
+static const char *read_query(const json_t *query, struct audit_query *ret_query)
+{
+    const char *limit = json_get_str(query, "limit");
+    const char *wrong = read_time(query, "since", &ret_query->since_unix_ms);
+
+    if (!wrong)
+        wrong = read_time(query, "until", &ret_query->until_unix_ms);
+    if (wrong)
+        return wrong;
+    ret_query->type = json_get_str(query, "type");
+    ret_query->session = json_get_str(query, "session");
+    ret_query->connector = json_get_str(query, "connector");
+    ret_query->class = json_get_str(query, "class");
+    ret_query->before = json_get_str(query, "before");
+    ret_query->limit = LIMIT_DEFAULT;
+    if (limit) {
+        size_t len = strspn(limit, "0123456789");
+        ret_query->limit = len && len <= 4 && !limit[len] ? strtoul(limit, NULL, 10) : 0;
+        if (ret_query->limit < 1 || ret_query->limit > LIMIT_MAX)
+            return "limit";
+    }
+    return NULL;
+}
+
+static const char *unknown_key(const json_t *query)
+{
+    static const char *const known[] = { "since", "until", "type", "session", "connector", "class", "limit", "before" };
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *) query, key, value) {
+        bool found = false;
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            found |= !strcmp(key, known[i]);
+        if (!found)
+            return key;
+    }
+    return NULL;
+}
+
+void api_audit_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP_FREE char *dir = audit_dir(broker);
+    struct audit_query query = { 0 };
+    json_t *events = NULL;
+    struct err err = ERR_INIT;
+    char message[160];
+    const char *wrong = unknown_key(request->query);
+
+    if (!wrong)
+        wrong = read_query(request->query, &query);
+    if (wrong || !dir) {
+        snprintf(message, sizeof message, "the query's %.64s is not understood", wrong ? wrong : "");
+        api_reply_error(reply, 400, "bad_request", message, "times are RFC 3339, limit is 1 to 1000");
+        return;
+    }
+    int r = audit_find(dir, &query, &events, &err);
+    if (r < 0)
+        api_reply_error(reply, r == -EINVAL || r == -ENOENT ? 400 : 500, "audit_unreadable", err.message, err.hint);
+    else
+        api_reply_send(reply, 200, json_pack("{s:o}", "events", events));
+}
+
+void api_audit_get(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP_FREE char *dir = audit_dir(broker);
+    json_t *event = NULL;
+    struct err err = ERR_INIT;
+    int r = dir ? audit_get(dir, request->name, &event, &err) : -ENOMEM;
+
+    if (r == 0)
+        api_reply_send(reply, 200, event);
+    else if (r == -ENOENT)
+        api_reply_error(reply, 404, "not_found", "there is no event with this id", "aileron audit list shows the newest");
+    else if (r == -EINVAL || r == -EEXIST)
+        api_reply_error(reply, 400, "ambiguous_id",
+            r == -EINVAL ? "an id needs at least its last 6 characters" : "several events end with these characters", NULL);
+    else
+        api_reply_error(reply, 500, "audit_unreadable", err.message, err.hint);
+}
+
+static void on_verdict(json_t *verdict, const struct err *err, void *userdata)
+{
+    struct api_reply *reply = userdata;
+
+    if (verdict)
+        api_reply_send(reply, 200, verdict);
+    else
+        api_reply_error(reply, 500, "verify_failed", err->message, err->hint);
+}
+
+void api_audit_verify(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP_FREE char *dir = audit_dir(broker);
+    struct err err = ERR_INIT;
+    int r = dir ? verify_start(broker->loop, broker->self_program, dir, on_verdict, reply, &err) : -ENOMEM;
+
+    if (r < 0)
+        api_reply_error(reply, r == -EBUSY ? 429 : 500, "verify_failed", err.message, err.hint);
+}

@@ -1,0 +1,59 @@
+/*
+ * Settings over the API: listed with rule and default, changed all or nothing.
+ */
+#include "broker/broker.h"
+
+#include "base/json.h"
+#include "broker/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+void api_config_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    api_reply_send(reply, 200, json_pack("{s:o}", "settings", settings_to_json(&broker->settings)));
+}
+
+/* What takes effect at once. */
+static void apply(struct broker *broker)
+{
+    CLEANUP_FREE char *allow_private = settings_allow_private_text(&broker->settings);
+
+    log_set_level(broker->settings.log_level);
+    if (allow_private)
+        keeper_set_allow_private(broker->keeper, allow_private);
+}
+
+void api_config_patch(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP(settings_free) struct settings changed = SETTINGS_INIT;
+    struct err err = ERR_INIT;
+    const char *key;
+    json_t *value;
+    int r = settings_load(broker->settings_path, &changed, &err);
+
+    if (r < 0) {
+        api_reply_error(reply, 409, "config_broken", err.message, "repair the file by hand first");
+        return;
+    }
+    json_object_foreach((json_t *) request->body, key, value) {
+        r = settings_change(&changed, key, value, &err);
+        if (r < 0) {
+            api_reply_error(reply, r == -ENOENT ? 404 : 400, r == -ENOENT ? "unknown_setting" : "bad_value", err.message,
+                "aileron config list shows the settings");
+            return;
+        }
+    }
+    r = settings_store(broker->settings_path, &changed, &err);
+    if (r < 0) {
+        api_reply_error(reply, 500, "not_saved", err.message, err.hint);
+        return;
+    }
+    struct settings before = broker->settings;
+    broker->settings = changed;
+    changed = before;
+    apply(broker);
+    api_config_list(broker, request, reply);
+}

@@ -1,0 +1,147 @@
+/*
+ * Connectors and bindings over the API: what is installed, who uses it, what is
+ * bound. No value of a credential is known here.
+ */
+#include "broker/broker.h"
+
+#include "base/json.h"
+#include "broker/log.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+static json_t *used_by(const struct catalog_list *actions, const char *hash)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < actions->len; i++) {
+        const struct action *action = actions->entries[i]->action;
+        bool uses = false;
+
+        for (size_t k = 0; k < action->requires_len; k++)
+            uses |= !strcmp(action->requires_[k].hash, hash);
+        if (uses)
+            json_array_append_new(list, json_string(action->name));
+    }
+    return list;
+}
+
+/* One connector; when its files cannot be trusted any more, what is wrong stands in the place of what it may do. */
+static json_t *connector_json(struct broker *broker, const struct catalog_list *actions, const json_t *item)
+{
+    CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
+    bool is_signed = json_is_true(json_object_get(item, "signed"));
+    const char *hash = json_get_str(item, "hash");
+    struct err err = ERR_INIT;
+    json_t *row = json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", json_get_str(item, "fqn"), "version", json_get_str(item, "version"),
+        "hash", hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by", used_by(actions, hash ? hash : ""));
+
+    if (!row || !hash)
+        return row;
+    if (connectors_get(broker->connectors, hash, &connector, &err) < 0) {
+        json_object_set_new(row, "error", json_string(err.message));
+        return row;
+    }
+    CLEANUP_JSON json_t *manifest = manifest_to_json(connector->manifest);
+    json_t *hosts = json_array();
+    for (size_t i = 0; i < connector->manifest->hosts_len; i++)
+        json_array_append_new(hosts, json_string(connector->manifest->hosts[i]));
+    json_object_set_new(row, "hosts", hosts);
+    json_object_set_new(row, "credential", json_string(credential_kind_name(connector->manifest->credential)));
+    json_object_set(row, "manifest", manifest);
+    return row;
+}
+
+void api_connectors_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP(catalog_list_free) struct catalog_list actions = { 0 };
+    CLEANUP_JSON json_t *stored = NULL;
+    struct err err = ERR_INIT;
+    const json_t *item;
+    size_t index;
+
+    if (store_list(broker->home->path, &stored, &err) < 0 || catalog_list(broker->catalog, &actions, &err) < 0) {
+        api_reply_error(reply, 500, "store_unreadable", err.message, err.hint);
+        return;
+    }
+    json_t *list = json_array();
+    json_array_foreach(stored, index, item)
+        json_array_append_new(list, connector_json(broker, &actions, item));
+    api_reply_send(reply, 200, json_pack("{s:o}", "connectors", list));
+}
+
+/* By hash, or by its first characters when they are at least six and fit one only. */
+static const json_t *find(const json_t *stored, const char *name, bool *ret_several)
+{
+    const json_t *item, *found = NULL;
+    size_t index, len = strlen(name);
+
+    *ret_several = false;
+    json_array_foreach(stored, index, item) {
+        const char *hash = json_get_str(item, "hash");
+
+        if (!hash || (strcmp(hash, name) && (len < 6 || strncmp(hash + 7, name, len))))
+            continue;
+        *ret_several |= found != NULL;
+        found = item;
+    }
+    return found;
+}
+
+static int remove_one(struct broker *broker, const json_t *item, struct api_reply *reply, struct err *err)
+{
+    const char *hash = json_get_str(item, "hash");
+    int r = broker_receipt_owner(broker, "connector.removed",
+        json_pack("{s:s, s:s, s:s}", "aileron.connector.fqn", json_get_str(item, "fqn"), "aileron.connector.version",
+            json_get_str(item, "version"), "aileron.connector.hash", hash),
+        NULL, err);
+
+    if (r < 0) {
+        broker_no_receipt(reply, err);
+        return r;
+    }
+    r = store_remove(broker->home->path, hash, err);
+    if (r < 0) {
+        api_reply_error(reply, 500, "not_removed", err->message, err->hint);
+        return r;
+    }
+    connectors_forget(broker->connectors, hash);
+    pool_forget(broker->pool, hash);
+    broker_actions_changed(broker);
+    return 0;
+}
+
+void api_connector_remove(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP(catalog_list_free) struct catalog_list actions = { 0 };
+    CLEANUP_JSON json_t *stored = NULL;
+    struct err err = ERR_INIT;
+    bool several;
+
+    if (store_list(broker->home->path, &stored, &err) < 0 || catalog_list(broker->catalog, &actions, &err) < 0) {
+        api_reply_error(reply, 500, "store_unreadable", err.message, err.hint);
+        return;
+    }
+    const json_t *item = find(stored, request->name, &several);
+    if (!item || several) {
+        api_reply_error(reply, 404, "not_found", several ? "several connectors begin like this" : "no connector with this hash is installed",
+            "aileron connector list shows them");
+        return;
+    }
+    const char *hash = json_get_str(item, "hash");
+    CLEANUP_JSON json_t *users = used_by(&actions, hash);
+    if (json_array_size(users)) {
+        api_reply_error(reply, 409, "in_use", "installed actions use this connector", "remove the actions first; aileron connector list names them");
+        return;
+    }
+    if (remove_one(broker, item, reply, &err) == 0)
+        api_reply_send(reply, 200, json_pack("{s:s}", "removed", hash));
+}
+
+void api_bindings_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    api_reply_send(reply, 200, json_pack("{s:O}", "bindings", keeper_bindings(broker->keeper)));
+}

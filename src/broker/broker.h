@@ -1,0 +1,105 @@
+/*
+ * The broker itself: everything it owns, wired together. Only files of this
+ * folder see inside; doors use broker/api.h.
+ */
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+#include "base/home.h"
+#include "broker/api.h"
+#include "broker/catalog.h"
+#include "broker/connectors.h"
+#include "broker/discovery.h"
+#include "broker/keeper-link.h"
+#include "broker/receipts.h"
+#include "broker/settings.h"
+#include "confine/confine.h"
+#include "connector/pool.h"
+#include "loop/loop.h"
+#include "session/session.h"
+
+#include <sys/queue.h>
+
+#define BROKER_CHANGED_MAX 8
+#define DEV_CONNECT_TO_MAX 64
+
+struct call;
+struct web;
+struct mcp;
+
+/* What `daemon start` said; borrowed from argv. */
+struct broker_flags {
+    const char *home, *libexec;
+    const char *dev_credentials, *dev_ca; /* NULL: not given */
+    const char *dev_connect_to[DEV_CONNECT_TO_MAX];
+    size_t dev_connect_to_len;
+    int ready_fd; /* -1: nobody waits */
+};
+
+struct broker {
+    uint32_t magic;
+    const struct broker_flags *flags;
+    struct home *home;
+    struct settings settings;
+    char *settings_path;
+    struct confine_report confined;
+    struct loop *loop;
+    struct discovery *discovery;
+    struct receipts *receipts;
+    struct keeper_link *keeper;
+    struct cache *cache;
+    struct pool *pool;
+    struct catalog *catalog;
+    struct connectors *connectors;
+    struct session_table *sessions;
+    char *sessions_path;
+    struct loop_timer *sessions_timer; /* writes what was seen, a while after */
+    struct web *web;
+    struct mcp *mcp;
+    int keeper_program, worker_program, self_program; /* O_PATH, opened at start */
+    const char *keeper_argv[8 + 2 * DEV_CONNECT_TO_MAX];
+    LIST_HEAD(, call) calls;
+    unsigned calls_len;
+    json_t *tools; /* cached; NULL: to be made anew */
+    struct {
+        broker_changed_fn *fn;
+        void *userdata;
+    } changed[BROKER_CHANGED_MAX];
+    size_t changed_len;
+    int64_t started_unix_ms, started_boot_ms;
+    struct loop_timer *stop_timer;
+    bool running, stopping, sessions_dirty;
+    int exit_code;
+};
+
+#define BROKER_MAGIC 0x62726f6bu
+
+/*
+ * Starts everything but the doors; they open when the keeper has said hello. Whoever waits at ready_fd is told, also
+ * of a failure.
+ */
+int broker_new(const struct broker_flags *flags, struct broker **ret_broker, struct err *err);
+/* The program's exit status. */
+int broker_run(struct broker *broker);
+void broker_free(struct broker *broker);
+DEFINE_CLEANUP_PTR(struct broker, broker_free)
+
+/* A clean stop: no new calls, running ones get a moment. */
+void broker_stop(struct broker *broker);
+/* The last call of a stopping broker has ended. */
+void broker_drained(struct broker *broker);
+
+/* Actions, or what they need, have changed: cached lists are dropped, listeners told. */
+void broker_actions_changed(struct broker *broker);
+
+/* An event of the owner or of the daemon itself. */
+int broker_receipt_owner(struct broker *broker, const char *type, json_t *payload_stolen, char ret_id[ULID_ID_MAX], struct err *err);
+int broker_receipt_service(struct broker *broker, const char *type, json_t *payload_stolen, struct err *err);
+/* Answers a request whose receipt failed. */
+void broker_no_receipt(struct api_reply *reply, const struct err *err);
+
+/* Writes sessions.json; soon = within a minute, else now. */
+void broker_sessions_touched(struct broker *broker);
+int broker_sessions_save(struct broker *broker, struct err *err);
+
+#endif

@@ -1,0 +1,717 @@
+/*
+ * Calls. A call goes through its steps one after the other, a step through one
+ * or more attempts. Every way out of a step leads through step_succeeded() or
+ * call_failed(), which write the receipt before anybody hears of the end.
+ */
+#include "broker/call.h"
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/magic.h"
+#include "broker/log.h"
+#include "crypt/digest.h"
+#include "wire/limits.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+static void attempt_begin(struct call *call);
+static void step_begin(struct call *call);
+static void call_failed(struct call *call, struct failure *failure);
+static void attempt_failed(struct call *call, struct failure *failure);
+
+/* --- the record --- */
+
+static void attempt_clear(struct call *call)
+{
+    call_http_abandon(call);
+    lease_release(TAKE_PTR(call->lease));
+    failure_clear(&call->refusal);
+    failure_clear(&call->trouble);
+    call->requests = 0;
+    call->unsafe_may_have_left = call->unsafe_unanswered = call->asking_unsafe = false;
+    call->last_status = 0;
+    call->last_retry_after_ms = -1;
+}
+
+static void step_clear(struct call *call)
+{
+    attempt_clear(call);
+    connector_wait_cancel(TAKE_PTR(call->compile));
+    sync_cancel(TAKE_PTR(call->sync));
+    if (call->timer)
+        loop_timer_stop(call->timer);
+    connector_unref(TAKE_PTR(call->connector));
+    json_decref(TAKE_PTR(call->payload));
+    buf_free(&call->input);
+    call->binding[0] = '\0';
+    call->retried = 0;
+    call->peak_bytes = 0;
+}
+
+static void call_free(struct call *call)
+{
+    struct broker *broker = call->broker;
+
+    step_clear(call);
+    LIST_REMOVE(call, link);
+    broker->calls_len--;
+    loop_timer_free(call->timer);
+    for (size_t i = 0; call->rendered && i < call->entry->action->steps_len; i++)
+        json_decref(call->rendered[i]);
+    free(call->rendered);
+    catalog_entry_unref(call->entry);
+    json_decref(call->steps);
+    json_decref(call->output);
+    free(call->actor_id);
+    free(call->wanted_binding);
+    free(call);
+    if (broker->stopping && LIST_EMPTY(&broker->calls))
+        broker_drained(broker);
+}
+
+static struct call *call_new(struct broker *broker, const struct api_request *request, struct catalog_entry *entry)
+{
+    struct call *call = calloc(1, sizeof *call);
+    const char *wanted = json_get_str(request->body, "as");
+
+    if (!call)
+        return NULL;
+    call->magic = CALL_MAGIC;
+    call->broker = broker;
+    call->entry = entry;
+    entry->refs++;
+    call->last_retry_after_ms = -1;
+    call->input = (struct buf) BUF_INIT(LIMIT_ARGS_BYTES + 4 * KIB);
+    LIST_INSERT_HEAD(&broker->calls, call, link);
+    broker->calls_len++;
+    call->steps = json_array();
+    call->rendered = calloc(entry->action->steps_len, sizeof *call->rendered);
+    call->actor = request->session ? AUDIT_AGENT : AUDIT_HUMAN;
+    call->actor_id = strdup(request->session ? request->session->agent : "owner");
+    if (request->session)
+        snprintf(call->session_id, sizeof call->session_id, "%s", request->session->id);
+    if (wanted)
+        call->wanted_binding = strdup(wanted);
+    if (!call->steps || !call->rendered || !call->actor_id || (wanted && !call->wanted_binding)) {
+        call_free(call);
+        return NULL;
+    }
+    ulid_new("exe_", clock_unix_ms(), call->execution_id);
+    return call;
+}
+
+static void on_call_timer(void *userdata);
+
+static int call_timer_set(struct call *call, int64_t delay_ms)
+{
+    if (!call->timer && loop_timer_new(call->broker->loop, on_call_timer, call, &call->timer) < 0)
+        return -ENOMEM;
+    loop_timer_set(call->timer, delay_ms);
+    return 0;
+}
+
+static const struct action_step *step_of(const struct call *call)
+{
+    return &call->entry->action->steps[call->step];
+}
+
+/* --- endings --- */
+
+static void call_answer(struct call *call, int status, json_t *body)
+{
+    struct api_reply *reply = TAKE_PTR(call->reply);
+
+    call->state = CALL_ENDED;
+    call_free(call);
+    api_reply_send(reply, status, body);
+}
+
+/* Takes what the failure holds. */
+static void call_failed(struct call *call, struct failure *failure)
+{
+    call->audit_id[0] = '\0';
+    if (!failure->boundary)
+        failure->boundary = "runtime";
+    if (call->retried)
+        failure_detail(failure, "retried", json_integer(call->retried));
+    if (call->entry->action->steps_len > 1)
+        failure_detail(failure, "step", json_string(step_of(call)->id));
+    failure_detail(failure, "log", json_string(log_path()));
+    call_receipt_failed(call, failure);
+    log_info("%s: action %s failed: %s (%s), receipt %s", call->execution_id, call->entry->action->name,
+        failure_class_name(failure->class), failure->boundary, call->audit_id[0] ? call->audit_id : "none");
+    json_t *body = failure_to_json(failure, call->audit_id);
+    int status = failure_http_status(failure->class);
+    failure_clear(failure);
+    call_answer(call, status, body);
+}
+
+static void fail_without_receipt(struct call *call, const struct err *err, bool done)
+{
+    struct failure failure = FAILURE_INIT;
+
+    failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "%s; %s", err->message,
+        done ? "the action was carried out" : "without a receipt nothing is done");
+    failure.boundary = "runtime";
+    call_failed(call, &failure);
+}
+
+static void call_succeeded(struct call *call)
+{
+    json_t *output = call->output ? json_incref(call->output) : json_object();
+    const struct action_require *require = step_of(call)->require;
+    json_t *body = json_pack("{s:s, s:o, s:O, s:s, s:s}", "audit_id", call->audit_id, "output", output, "steps", call->steps,
+        "connector_version", require->version, "connector_hash", require->hash);
+
+    if (body && call->binding[0])
+        json_object_set_new(body, "binding", json_string(call->binding));
+    log_debug("%s: action %s done, receipt %s", call->execution_id, call->entry->action->name, call->audit_id);
+    call_answer(call, 200, body);
+}
+
+static void step_succeeded(struct call *call, json_t *output_stolen)
+{
+    struct err err = ERR_INIT;
+
+    json_decref(call->output);
+    call->output = output_stolen;
+    if (call_receipt_succeeded(call, &err) < 0) {
+        fail_without_receipt(call, &err, true);
+        return;
+    }
+    json_array_append_new(call->steps,
+        json_pack("{s:s, s:s, s:I, s:i}", "id", step_of(call)->id, "op", step_of(call)->op, "duration_ms",
+            (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
+    if (call->step + 1 == call->entry->action->steps_len) {
+        call_succeeded(call);
+        return;
+    }
+    step_clear(call);
+    call->step++;
+    step_begin(call);
+}
+
+/* --- retries (SPEC §6) --- */
+
+static bool step_says_idempotent(const struct call *call)
+{
+    return step_of(call)->has_idempotent && step_of(call)->idempotent;
+}
+
+static bool may_retry(const struct call *call, const struct failure *failure)
+{
+    bool idempotent = step_of(call)->has_idempotent ? step_of(call)->idempotent : call->connector->manifest->idempotent;
+
+    if (!failure->retriable || call->retried >= LIMIT_RETRIES || call->broker->stopping)
+        return false;
+    return idempotent && (!call->unsafe_may_have_left || step_says_idempotent(call));
+}
+
+static double random_fraction(void)
+{
+    uint32_t bits;
+
+    random_bytes(&bits, sizeof bits);
+    return bits / 4294967296.0;
+}
+
+/* What the connector could not know: the status it met and what Retry-After said. */
+static void complete_failure(struct call *call, struct failure *failure)
+{
+    if (failure->class == FAILURE_EXTERNAL_API_ERROR && call->last_status >= 400) {
+        if (!json_object_get(failure->details, "status"))
+            failure_detail(failure, "status", json_integer(call->last_status));
+        if (call->last_retry_after_ms >= 0 && !json_object_get(failure->details, "retry_after") &&
+            json_integer_value(json_object_get(failure->details, "status")) == (json_int_t) call->last_status)
+            failure_detail(failure, "retry_after", json_integer((call->last_retry_after_ms + 999) / 1000));
+    }
+    if (call->unsafe_unanswered && failure->class == FAILURE_NETWORK_ERROR) {
+        failure_detail(failure, "outcome", json_string("unknown"));
+        failure->retriable = step_says_idempotent(call);
+    }
+}
+
+static void attempt_failed(struct call *call, struct failure *failure)
+{
+    complete_failure(call, failure);
+    if (!may_retry(call, failure)) {
+        call_failed(call, failure);
+        return;
+    }
+    json_int_t after_s = json_integer_value(json_object_get(failure->details, "retry_after"));
+    long delay = failure_retry_delay_ms(call->retried + 1, random_fraction(), (long) after_s * 1000);
+    if (clock_boot_ms() + delay >= call->deadline_ms || call_timer_set(call, delay) < 0) {
+        call_failed(call, failure);
+        return;
+    }
+    log_debug("%s: %s, again in %ld ms", call->execution_id, failure_class_name(failure->class), delay);
+    failure_clear(failure);
+    attempt_clear(call);
+    call->retried++;
+    call->state = CALL_PAUSING;
+}
+
+/* --- an attempt --- */
+
+/* The failure of a call that ended while a request that changes something was under way, or was lost before. */
+static bool fail_unknown(struct call *call)
+{
+    struct failure failure = FAILURE_INIT;
+
+    call_http_abandon(call);
+    if (!call->unsafe_unanswered)
+        return false;
+    failure_set(&failure, FAILURE_NETWORK_ERROR,
+        "a %s request may have reached %s, but its answer was not seen: look there before you try again", call->asked_method,
+        call->asked_host);
+    attempt_failed(call, &failure);
+    return true;
+}
+
+static void on_lost(struct lease *lease, enum pool_loss loss, const char *message, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+    struct failure failure = FAILURE_INIT;
+
+    if (call->timer)
+        loop_timer_stop(call->timer);
+    log_warn("%s: %s: %s", call->execution_id, call->connector->manifest->name, message);
+    if (fail_unknown(call))
+        return;
+    if (call->refusal.class != FAILURE_NONE)
+        failure_copy(&failure, &call->refusal);
+    else if (loss == POOL_LOST_OVERTIME)
+        failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "%s", message);
+    else
+        failure_set(&failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "%s", message);
+    attempt_failed(call, &failure);
+}
+
+static void on_log(struct lease *lease, enum worker_log_level level, const char *message, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+
+    log_debug("%s: %s says: %s", call->execution_id, call->connector->manifest->name, message);
+}
+
+/* stderr as one printable line. */
+static void clean_tail(const char *text, size_t len, char out[LIMIT_STDERR_TAIL_BYTES + 1])
+{
+    size_t n = 0;
+
+    /* The tail may start inside a character. */
+    while (len && ((unsigned char) *text & 0xc0) == 0x80)
+        text++, len--;
+    for (size_t i = 0; i < len && n < LIMIT_STDERR_TAIL_BYTES; i++)
+        out[n++] = (unsigned char) text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i];
+    while (n && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+    if (!utf8_is_valid(out, n))
+        for (size_t i = 0; i < n; i++)
+            if ((unsigned char) out[i] > 0x7e)
+                out[i] = '?';
+}
+
+static void failure_of_exit(struct call *call, const struct pool_result *result, struct failure *failure)
+{
+    char tail[LIMIT_STDERR_TAIL_BYTES + 1];
+    const char *colon;
+
+    clean_tail(result->err_tail, result->err_tail_len, tail);
+    colon = tail[0] ? ": " : "";
+    if (result->outcome == WORKER_TRAPPED)
+        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector crashed (%s)%s%s", result->trap, colon, tail);
+    else
+        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector ended with exit code %u%s%s", result->exit_code, colon,
+            tail);
+    failure_detail(failure, "exit_code", json_integer(result->exit_code));
+    if (tail[0])
+        failure_detail(failure, "stderr", json_string(tail));
+}
+
+static void failure_of_limit(struct call *call, const struct pool_result *result, struct failure *failure)
+{
+    const struct manifest *manifest = call->connector->manifest;
+
+    switch (result->outcome) {
+    case WORKER_TIMED_OUT:
+        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector was stopped at its wall-time limit of %u s",
+            manifest->wall_time_s);
+        break;
+    case WORKER_OUT_OF_MEMORY:
+        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector needed more than its %u MiB of memory",
+            manifest->memory_mib);
+        break;
+    case WORKER_STACK_OVERFLOW:
+        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector's stack overflowed");
+        break;
+    default:
+        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector wrote more than %u MiB of output",
+            LIMIT_STDOUT_BYTES / MIB);
+        break;
+    }
+}
+
+/* Success gives *ret_output and false; else true with the failure that counts. */
+static bool read_result(struct call *call, const struct pool_result *result, json_t **ret_output, struct failure *failure)
+{
+    bool exited = result->outcome == WORKER_EXITED || result->outcome == WORKER_TRAPPED;
+
+    if (call->refusal.class != FAILURE_NONE) {
+        failure_copy(failure, &call->refusal);
+        return true;
+    }
+    if (!exited) {
+        failure_of_limit(call, result, failure);
+        return true;
+    }
+    if (result->outcome == WORKER_EXITED && !result->exit_code) {
+        if (failure_read_envelope(result->out, result->out_len, ret_output, failure) == 0)
+            return false;
+    } else {
+        failure_of_exit(call, result, failure);
+    }
+    /* A request that failed explains a connector that failed in no particular way; a lost one always counts. */
+    if (call->trouble.class != FAILURE_NONE && (failure->class == FAILURE_CONNECTOR_RUNTIME_ERROR || call->unsafe_unanswered))
+        failure_copy(failure, &call->trouble);
+    return true;
+}
+
+static void on_done(struct lease *lease, const struct pool_result *result, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+    struct failure failure = FAILURE_INIT;
+    json_t *output = NULL;
+
+    if (result->peak_bytes > call->peak_bytes)
+        call->peak_bytes = result->peak_bytes;
+    bool cut_short = call->http != NULL;
+    if (cut_short && fail_unknown(call))
+        return;
+    bool failed = read_result(call, result, &output, &failure);
+    /* The worker is free for the next call while this one writes its receipt. */
+    lease_release(TAKE_PTR(call->lease));
+    if (failed)
+        attempt_failed(call, &failure);
+    else
+        step_succeeded(call, output);
+}
+
+static void attempt_run(struct call *call)
+{
+    const struct manifest *manifest = call->connector->manifest;
+    int64_t left = call->deadline_ms - clock_boot_ms();
+    struct failure failure = FAILURE_INIT;
+
+    call->state = CALL_RUNNING;
+    int r = lease_run(call->lease, call->input.data, call->input.len, manifest->memory_mib, left > 1 ? (uint32_t) left : 1);
+    if (r < 0) {
+        failure_set(&failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the sandbox process could not be reached: %s", strerror(-r));
+        attempt_failed(call, &failure);
+    }
+}
+
+static void on_ready(struct lease *lease, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+
+    loop_timer_stop(call->timer);
+    attempt_run(call);
+}
+
+static const struct lease_handlers LEASE_HANDLERS = { on_ready, call_on_http, on_log, on_done, on_lost };
+
+static void attempt_begin(struct call *call)
+{
+    const struct pool_spec spec = {
+        .hash = call->connector->hash,
+        .module = call->connector->module,
+        .memory_mib = call->connector->manifest->memory_mib,
+        .imports = call->connector->imports,
+    };
+    struct failure failure = FAILURE_INIT;
+    int r = pool_acquire(call->broker->pool, &spec, &LEASE_HANDLERS, call, &call->lease);
+
+    if (r > 0) {
+        attempt_run(call);
+        return;
+    }
+    call->state = CALL_QUEUED;
+    if (r == 0)
+        r = call_timer_set(call, call->deadline_ms - clock_boot_ms());
+    if (r == 0)
+        return;
+    failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, r == -ENOBUFS ? "too many calls of this connector wait already" : "out of memory");
+    failure.boundary = "runtime";
+    call_failed(call, &failure);
+}
+
+static void on_call_timer(void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+    struct failure failure = FAILURE_INIT;
+
+    if (call->state == CALL_PAUSING) {
+        attempt_begin(call);
+        return;
+    }
+    failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "no worker became free within the time of the call");
+    failure.boundary = "runtime";
+    call_failed(call, &failure);
+}
+
+/* --- a step --- */
+
+static void on_synced(int result, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+    struct err err = ERR_INIT;
+
+    call->sync = NULL;
+    if (result == 0) {
+        attempt_begin(call);
+        return;
+    }
+    err_errno(&err, -result, "the receipt could not be brought to disk");
+    fail_without_receipt(call, &err, false);
+}
+
+/* The receipt comes first; of a step that must not happen twice it must be on disk. */
+static void step_start(struct call *call)
+{
+    struct err err = ERR_INIT;
+    int r;
+
+    call->step_started_ms = clock_boot_ms();
+    call->deadline_ms = call->step_started_ms + (int64_t) call->connector->manifest->wall_time_s * 1000;
+    r = call_payload_make(call);
+    if (!r)
+        r = call_receipt_started(call, &err);
+    if (!r && !step_says_idempotent(call) && !step_of(call)->read_only) {
+        call->state = CALL_SYNCING;
+        r = receipts_durable(call->broker->receipts, on_synced, call, &call->sync);
+        if (!r)
+            return;
+        err_errno(&err, -r, "the receipt could not be brought to disk");
+    }
+    if (r < 0)
+        fail_without_receipt(call, &err, false);
+    else
+        attempt_begin(call);
+}
+
+static void on_compiled(int result, const struct err *err, void *userdata)
+{
+    struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
+    struct failure failure = FAILURE_INIT;
+
+    call->compile = NULL;
+    if (result == 0) {
+        step_start(call);
+        return;
+    }
+    failure_set(&failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be compiled: %s", err->message);
+    call_failed(call, &failure);
+}
+
+/* The installed connector that the action pins, or false with the failure. */
+static bool find_connector(struct call *call, struct failure *failure)
+{
+    const struct action_require *require = step_of(call)->require;
+    struct err err = ERR_INIT;
+    int r = connectors_get(call->broker->connectors, require->hash, &call->connector, &err);
+
+    if (r == -ENOENT)
+        failure_set(failure, FAILURE_HASH_MISMATCH, "connector %s@%s with the hash %s, which the action pins, is not installed",
+            require->name, require->version, require->hash);
+    else if (r == -EBADMSG) {
+        log_error("connector %s: %s", require->name, err.message);
+        pool_forget(call->broker->pool, require->hash);
+        failure_set(failure, FAILURE_HASH_MISMATCH, "%s", err.message);
+    } else if (r < 0)
+        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
+    else if (strcmp(call->connector->manifest->name, require->name) || strcmp(call->connector->manifest->version, require->version))
+        failure_set(failure, FAILURE_HASH_MISMATCH, "the hash that the action pins belongs to %s@%s, not to %s@%s",
+            call->connector->manifest->name, call->connector->manifest->version, require->name, require->version);
+    return failure->class == FAILURE_NONE;
+}
+
+static bool choose_binding(struct call *call, struct failure *failure)
+{
+    const struct manifest *manifest = call->connector->manifest;
+    const struct keeper_link *keeper = call->broker->keeper;
+
+    if (manifest->credential == CREDENTIAL_NONE)
+        return true;
+    const char *kind = credential_kind_name(manifest->credential);
+    if (!keeper_is_there(keeper)) {
+        failure_set(failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
+        failure_detail(failure, "reason", json_string("vault_locked"));
+        return false;
+    }
+    switch (binding_choose(keeper_bindings(keeper), manifest->name, kind, call->wanted_binding, call->binding)) {
+    case BINDING_CHOSEN:
+        call_receipt_binding(call);
+        return true;
+    case BINDING_NONE:
+        failure_set(failure, FAILURE_BINDING_REQUIRED,
+            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials FILE`",
+            manifest->name, kind);
+        return false;
+    case BINDING_AMBIGUOUS:
+        failure_set(failure, FAILURE_BINDING_REQUIRED, "several %s credentials are bound to %s; say which one with \"as\"", kind,
+            manifest->name);
+        return false;
+    case BINDING_UNUSABLE:
+        failure_set(failure, FAILURE_BINDING_FAILED, "the binding %s cannot be used any more", call->binding);
+        call->binding[0] = '\0';
+        return false;
+    }
+    return false;
+}
+
+static int make_input(struct call *call)
+{
+    CLEANUP_JSON json_t *input = json_pack("{s:s, s:O}", "op", step_of(call)->op, "args", call->rendered[call->step]);
+
+    buf_reset(&call->input);
+    return input ? json_write(input, &call->input) : -ENOMEM;
+}
+
+static void step_begin(struct call *call)
+{
+    struct failure failure = FAILURE_INIT;
+    struct err err = ERR_INIT;
+
+    call->step_started_ms = clock_boot_ms();
+    if (!find_connector(call, &failure) || !choose_binding(call, &failure)) {
+        call_failed(call, &failure);
+        return;
+    }
+    if (make_input(call) < 0) {
+        failure_set(&failure, FAILURE_BAD_INPUT, "the arguments are larger than %u MiB", LIMIT_ARGS_BYTES / MIB);
+        call_failed(call, &failure);
+        return;
+    }
+    call->state = CALL_COMPILING;
+    int r = connector_compile(call->broker->connectors, call->connector, on_compiled, call, &call->compile, &err);
+    if (r > 0)
+        step_start(call);
+    else if (r < 0)
+        on_compiled(r, &err, call);
+}
+
+/* --- the call --- */
+
+static bool render_steps(struct call *call, const json_t *args, struct failure *failure)
+{
+    const struct action *action = call->entry->action;
+    struct err err = ERR_INIT;
+
+    if (action_check_args(action, args, &err) < 0) {
+        failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
+        return false;
+    }
+    for (size_t i = 0; i < action->steps_len; i++)
+        if (action_render_step(action, i, args, &call->rendered[i], &err) < 0) {
+            failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
+            return false;
+        }
+    return true;
+}
+
+static bool is_admitted(struct call *call, const json_t *args, struct failure *failure)
+{
+    const struct action *action = call->entry->action;
+
+    if (!catalog_is_enabled(call->broker->catalog, action->name)) {
+        failure_set(failure, FAILURE_CAPABILITY_DENIED, "the action %s is disabled; `aileron action enable %s` enables it; nothing was done",
+            action->name, action->name);
+        failure->boundary = "action";
+        return false;
+    }
+    if (!render_steps(call, args, failure))
+        return false;
+    if (action->gated) {
+        failure_set(failure, FAILURE_APPROVAL_DENIED,
+            "the action %s needs a person's approval, which this version cannot ask for yet; nothing was done", action->name);
+        return false;
+    }
+    return true;
+}
+
+static bool is_over_quota(struct broker *broker, const struct api_request *request)
+{
+    const struct call *call;
+    unsigned same = 0;
+
+    if (broker->calls_len >= LIMIT_CALLS)
+        return true;
+    if (!request->session)
+        return false;
+    LIST_FOREACH(call, &broker->calls, link)
+        same += !strcmp(call->session_id, request->session->id);
+    return same >= LIMIT_CALLS_PER_SESSION;
+}
+
+void call_start(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
+    CLEANUP_JSON json_t *none = NULL;
+    struct failure failure = FAILURE_INIT;
+    struct err err = ERR_INIT;
+    int r = catalog_get(broker->catalog, request->name, &entry, &err);
+
+    if (r == -ENOENT) {
+        api_reply_error(reply, 404, "not_found", err.message, "aileron action list shows the installed ones");
+        return;
+    }
+    if (r < 0) {
+        api_reply_error(reply, 422, "invalid_action", err.message, "repair the file, or install the action again");
+        return;
+    }
+    bool over = is_over_quota(broker, request);
+    struct call *call = call_new(broker, request, entry);
+    if (!call) {
+        api_reply_error(reply, 500, "out_of_memory", "out of memory", NULL);
+        return;
+    }
+    call->reply = reply;
+    call->step_started_ms = clock_boot_ms();
+    if (request->session) {
+        request->session->calls++;
+        broker_sessions_touched(broker);
+    }
+    const json_t *args = json_object_get(request->body, "args");
+    if (!args)
+        args = none = json_object();
+    if (over) {
+        failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "too many calls are under way at once");
+        failure.boundary = "runtime";
+    }
+    if (over || !is_admitted(call, args, &failure))
+        call_failed(call, &failure);
+    else
+        step_begin(call);
+}
+
+void call_stop_all(struct broker *broker)
+{
+    struct call *call;
+
+    while ((call = LIST_FIRST(&broker->calls))) {
+        struct failure failure = FAILURE_INIT;
+
+        if (fail_unknown(call))
+            continue;
+        failure_set(&failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the daemon was stopped while the action ran");
+        failure.boundary = "runtime";
+        call_failed(call, &failure);
+    }
+}

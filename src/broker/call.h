@@ -1,0 +1,97 @@
+/*
+ * One call of an action, from the checked request to its receipt and answer: an
+ * explicit state machine without a thread (DESIGN §2). Every wait is a handle in
+ * the record; whatever state it is in, call_free() can end it.
+ */
+#ifndef BROKER_CALL_H
+#define BROKER_CALL_H
+
+#include "action/failure.h"
+#include "broker/broker.h"
+#include "broker/envelope.h"
+
+#include <sys/queue.h>
+
+enum call_state {
+    CALL_NEW,
+    CALL_COMPILING, /* the connector's module is being compiled */
+    CALL_SYNCING,   /* execution.started goes to disk */
+    CALL_QUEUED,    /* no worker is free */
+    CALL_RUNNING,   /* the connector runs */
+    CALL_ASKING,    /* ... and waits for an answer from outside */
+    CALL_PAUSING,   /* before a retry */
+    CALL_ENDED,
+};
+
+struct call {
+    uint32_t magic;
+    struct broker *broker;
+    LIST_ENTRY(call) link;
+    enum call_state state;
+    struct api_reply *reply;
+
+    /* Who asked for what. */
+    struct catalog_entry *entry;
+    char session_id[ULID_ID_MAX]; /* "" = the owner */
+    char *actor_id;
+    enum audit_actor actor;
+    char *wanted_binding; /* NULL */
+    json_t **rendered;    /* each step's final arguments */
+
+    /* The step. */
+    size_t step;
+    struct connector *connector;
+    char binding[BINDING_NAME_MAX]; /* "" = none */
+    char execution_id[ULID_ID_MAX];
+    json_t *payload; /* what its receipts have in common */
+    struct buf input;
+    int64_t step_started_ms, deadline_ms;
+    unsigned retried;
+    uint64_t peak_bytes;
+
+    /* The attempt. */
+    struct failure refusal; /* sticky: the call fails with it whatever the connector says */
+    struct failure trouble; /* a request failed; counts unless the connector succeeds all the same */
+    unsigned requests;
+    bool unsafe_may_have_left; /* a request other than GET or HEAD */
+    bool unsafe_unanswered;    /* ... and nobody knows what became of it */
+    bool asking_unsafe;        /* the request under way is such a one */
+    char asked_method[8], asked_host[URL_HOST_MAX + 1]; /* the newest request */
+    uint32_t last_status;
+    int64_t last_retry_after_ms;
+
+    /* Handles of what is waited for. */
+    struct connector_wait *compile;
+    struct sync_wait *sync;
+    struct lease *lease;
+    struct keeper_call *http;
+    struct loop_timer *timer;
+
+    /* What has been done. */
+    json_t *steps, *output;
+    char audit_id[ULID_ID_MAX];
+};
+
+#define CALL_MAGIC 0x63616c6cu
+
+/* The one door: answers `reply` once, at once or later. */
+void call_start(struct broker *broker, const struct api_request *request, struct api_reply *reply);
+/* Ends every call with a failure, receipts included: the daemon stops. */
+void call_stop_all(struct broker *broker);
+
+/* call-http.c: a request of the running connector, and the end of one that nobody waits for any more. */
+void call_on_http(struct lease *lease, const char *envelope, size_t len, void *userdata);
+void call_http_abandon(struct call *call);
+
+/* call-receipt.c */
+int call_receipt_started(struct call *call, struct err *err);
+int call_receipt_succeeded(struct call *call, struct err *err);
+/* Fills audit_id when it could be written. */
+void call_receipt_failed(struct call *call, const struct failure *failure);
+/* -errno when it could not be written. */
+int call_receipt_denied(struct call *call);
+void call_receipt_binding(struct call *call);
+/* Makes call->payload for the current step. */
+int call_payload_make(struct call *call);
+
+#endif

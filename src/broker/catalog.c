@@ -1,0 +1,415 @@
+/*
+ * The catalog. Reading is by name and cheap (one stat a call); listing scans the
+ * folder. inotify tells the doors that something changed and wakes nobody while
+ * nothing does.
+ */
+#include "broker/catalog.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/magic.h"
+#include "broker/file-id.h"
+#include "broker/log.h"
+#include "loop/loop.h"
+#include "wire/limits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "base/banned.h"
+
+#define CATALOG_MAGIC 0x63746c67u
+#define ACTION_FILE_BYTES (256 * KIB)
+#define ACTIONS_MAX 4096
+#define SETTLE_MS 50
+
+struct cached {
+    char name[ACTION_NAME_MAX + 1];
+    struct file_id id;
+    struct catalog_entry *entry; /* NULL: the file is wrong */
+    struct err err;
+};
+
+struct catalog {
+    uint32_t magic;
+    char *dir, *state_path;
+    int dirfd, inotify_fd;
+    struct loop_watch *watch;
+    struct loop_timer *settle;
+    catalog_changed_fn *changed;
+    void *userdata;
+    struct cached **items;
+    size_t len;
+    json_t *state; /* {"<name>":{"enabled":false}} */
+};
+
+void catalog_entry_unref(struct catalog_entry *entry)
+{
+    if (!entry || --entry->refs)
+        return;
+    action_free(entry->action);
+    free(entry->file);
+    free(entry);
+}
+
+/* --- watching --- */
+
+static void on_settled(void *userdata)
+{
+    struct catalog *catalog = MAGIC_CAST(struct catalog, userdata, CATALOG_MAGIC);
+
+    catalog->changed(catalog->userdata);
+}
+
+static void on_inotify(int fd, int events, void *userdata)
+{
+    struct catalog *catalog = MAGIC_CAST(struct catalog, userdata, CATALOG_MAGIC);
+    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+    while (read(fd, buffer, sizeof buffer) > 0)
+        loop_timer_set(catalog->settle, SETTLE_MS);
+}
+
+/* A kernel without inotify instances to spare: the lists are still right when asked, only nobody is told. */
+static void watch_folder(struct catalog *catalog, struct loop *loop)
+{
+    catalog->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (catalog->inotify_fd < 0 ||
+        inotify_add_watch(catalog->inotify_fd, catalog->dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0 ||
+        loop_watch_new(loop, catalog->inotify_fd, LOOP_READ, on_inotify, catalog, &catalog->watch) < 0)
+        log_warn("changes of %s by hand are noticed only when the actions are listed", catalog->dir);
+}
+
+/* --- state --- */
+
+static int load_state(struct catalog *catalog, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(1 * MIB);
+    struct err ours = ERR_INIT;
+    int r = file_read(AT_FDCWD, catalog->state_path, &text, &ours);
+
+    if (r == -ENOENT) {
+        catalog->state = json_object();
+        return catalog->state ? 0 : -ENOMEM;
+    }
+    if (!r)
+        r = json_parse(buf_str(&text), text.len, JSON_LIMITS(1 * MIB), &catalog->state, &ours);
+    if (!r && !json_is_object(catalog->state))
+        r = err_set(&ours, EINVAL, "it is no JSON object");
+    if (r < 0) {
+        err_set(err, -r, "%s: %s", catalog->state_path, ours.message);
+        err_hint(err, "it says which actions are disabled; repair it, or remove it to enable all");
+    }
+    return r;
+}
+
+static int save_state(struct catalog *catalog, const json_t *state, struct err *err)
+{
+    CLEANUP_FREE char *text = json_dumps(state, JSON_INDENT(2) | JSON_SORT_KEYS);
+
+    if (!text)
+        return err_set(err, ENOMEM, "out of memory");
+    return file_write_atomic(AT_FDCWD, catalog->state_path, text, strlen(text), 0600, err);
+}
+
+bool catalog_is_enabled(const struct catalog *catalog, const char *name)
+{
+    const json_t *enabled = json_object_get(json_object_get(catalog->state, name), "enabled");
+
+    return !json_is_false(enabled);
+}
+
+static int change_state(struct catalog *catalog, const char *name, bool enabled, struct err *err)
+{
+    CLEANUP_JSON json_t *state = json_deep_copy(catalog->state);
+
+    if (!state)
+        return err_set(err, ENOMEM, "out of memory");
+    if (enabled)
+        json_object_del(state, name);
+    else
+        json_object_set_new(state, name, json_pack("{s:b}", "enabled", 0));
+    int r = save_state(catalog, state, err);
+    if (r < 0)
+        return r;
+    json_decref(catalog->state);
+    catalog->state = TAKE_PTR(state);
+    return 0;
+}
+
+int catalog_set_enabled(struct catalog *catalog, const char *name, bool enabled, struct err *err)
+{
+    if (catalog_is_enabled(catalog, name) == enabled)
+        return 0;
+    int r = change_state(catalog, name, enabled, err);
+    if (!r)
+        loop_timer_set(catalog->settle, 0);
+    return r;
+}
+
+/* --- life --- */
+
+int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed, void *userdata, struct catalog **ret_catalog,
+                struct err *err)
+{
+    CLEANUP_PTR(catalog_free) struct catalog *catalog = calloc(1, sizeof *catalog);
+
+    if (!catalog)
+        return err_set(err, ENOMEM, "out of memory");
+    catalog->magic = CATALOG_MAGIC;
+    catalog->dirfd = catalog->inotify_fd = -1;
+    catalog->changed = changed;
+    catalog->userdata = userdata;
+    if (asprintf(&catalog->dir, "%s/actions", home) < 0 || asprintf(&catalog->state_path, "%s/action-state.json", home) < 0 ||
+        loop_timer_new(loop, on_settled, catalog, &catalog->settle) < 0)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = file_make_dirs(catalog->dir, 0700, err);
+    if (r < 0)
+        return r;
+    catalog->dirfd = open(catalog->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (catalog->dirfd < 0)
+        return err_errno(err, errno, "cannot open %s", catalog->dir);
+    r = load_state(catalog, err);
+    if (r < 0)
+        return r;
+    watch_folder(catalog, loop);
+    *ret_catalog = TAKE_PTR(catalog);
+    return 0;
+}
+
+static void cached_free(struct cached *cached)
+{
+    catalog_entry_unref(cached->entry);
+    free(cached);
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (!catalog)
+        return;
+    for (size_t i = 0; i < catalog->len; i++)
+        cached_free(catalog->items[i]);
+    free(catalog->items);
+    loop_watch_free(catalog->watch);
+    loop_timer_free(catalog->settle);
+    if (catalog->inotify_fd >= 0)
+        close(catalog->inotify_fd);
+    if (catalog->dirfd >= 0)
+        close(catalog->dirfd);
+    json_decref(catalog->state);
+    free(catalog->dir);
+    free(catalog->state_path);
+    free(catalog);
+}
+
+/* --- reading --- */
+
+static struct cached **find(struct catalog *catalog, const char *name)
+{
+    for (size_t i = 0; i < catalog->len; i++)
+        if (!strcmp(catalog->items[i]->name, name))
+            return &catalog->items[i];
+    return NULL;
+}
+
+static void forget(struct catalog *catalog, const char *name)
+{
+    struct cached **at = find(catalog, name);
+
+    if (!at)
+        return;
+    cached_free(*at);
+    *at = catalog->items[--catalog->len];
+}
+
+static struct cached *remember(struct catalog *catalog, const char *name)
+{
+    struct cached **at = find(catalog, name);
+
+    if (at)
+        return *at;
+    struct cached **more = catalog->len < ACTIONS_MAX ? reallocarray(catalog->items, catalog->len + 1, sizeof *more) : NULL;
+    struct cached *cached = more ? calloc(1, sizeof *cached) : NULL;
+    if (more)
+        catalog->items = more;
+    if (!cached)
+        return NULL;
+    snprintf(cached->name, sizeof cached->name, "%s", name);
+    catalog->items[catalog->len++] = cached;
+    return cached;
+}
+
+static int read_entry(struct catalog *catalog, const char *name, const char *file, struct catalog_entry **ret_entry, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(ACTION_FILE_BYTES);
+    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = calloc(1, sizeof *entry);
+    uint8_t hash[SHA256_BYTES];
+
+    if (!entry)
+        return err_set(err, ENOMEM, "out of memory");
+    entry->refs = 1;
+    int r = file_read(catalog->dirfd, file, &text, err);
+    if (!r)
+        r = action_parse(buf_str(&text), text.len, file, name, &entry->action, err);
+    if (r < 0)
+        return r;
+    if (asprintf(&entry->file, "%s/%s", catalog->dir, file) < 0) {
+        entry->file = NULL;
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    sha256(buf_str(&text), text.len, hash);
+    sha256_tag(hash, entry->hash);
+    *ret_entry = TAKE_PTR(entry);
+    return 0;
+}
+
+static bool is_action_name(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
+
+    return len && !name[len] && len <= ACTION_NAME_MAX && !strchr("._-", name[0]);
+}
+
+int catalog_get(struct catalog *catalog, const char *name, struct catalog_entry **ret_entry, struct err *err)
+{
+    char file[ACTION_NAME_MAX + 4];
+    struct stat st;
+
+    if (!is_action_name(name))
+        return err_set(err, ENOENT, "there is no such action");
+    snprintf(file, sizeof file, "%s.md", name);
+    if (fstatat(catalog->dirfd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        int code = errno;
+
+        forget(catalog, name);
+        return code == ENOENT ? err_set(err, ENOENT, "there is no action %s", name) : err_errno(err, code, "cannot look at %s", file);
+    }
+    struct file_id id = file_id(&st);
+    struct cached *cached = remember(catalog, name);
+    if (!cached)
+        return err_set(err, ENOMEM, "there are too many actions");
+    if (!file_id_same(&cached->id, &id)) {
+        catalog_entry_unref(TAKE_PTR(cached->entry));
+        err_clear(&cached->err);
+        cached->id = id;
+        if (read_entry(catalog, name, file, &cached->entry, &cached->err) < 0)
+            log_warn("action %s cannot be used: %s", name, cached->err.message);
+    }
+    if (!cached->entry) {
+        if (err)
+            *err = cached->err;
+        return -EINVAL;
+    }
+    cached->entry->refs++;
+    *ret_entry = cached->entry;
+    return 0;
+}
+
+json_t *catalog_error_json(const char *file, const struct err *err)
+{
+    size_t len = strlen(file);
+    unsigned line = 0;
+
+    if (!strncmp(err->message, file, len) && err->message[len] == ':')
+        line = (unsigned) strtoul(err->message + len + 1, NULL, 10);
+    return json_pack("{s:s, s:s, s:s, s:i}", "class", "bad_input", "message", err->message, "file", file, "line", (int) line);
+}
+
+/* --- listing --- */
+
+void catalog_list_free(struct catalog_list *list)
+{
+    for (size_t i = 0; i < list->len; i++)
+        catalog_entry_unref(list->entries[i]);
+    free(list->entries);
+    json_decref(list->errors);
+    *list = (struct catalog_list) { 0 };
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct catalog_entry *const *a = left, *const *b = right;
+
+    return strcmp((*a)->action->name, (*b)->action->name);
+}
+
+/* One file of the folder into the list, as an entry or as an error. */
+static int list_file(struct catalog *catalog, const char *file, struct catalog_list *list)
+{
+    struct catalog_entry *entry = NULL;
+    struct err err = ERR_INIT;
+    char name[ACTION_NAME_MAX + 1];
+    size_t len = strlen(file);
+
+    if (file[0] == '.' || len < 4 || strcmp(file + len - 3, ".md"))
+        return 0;
+    if (len - 3 > ACTION_NAME_MAX) {
+        err_set(&err, EINVAL, "%s: the name is longer than %d characters", file, ACTION_NAME_MAX);
+        return json_array_append_new(list->errors, catalog_error_json(file, &err));
+    }
+    snprintf(name, sizeof name, "%.*s", (int) (len - 3), file);
+    int r = catalog_get(catalog, name, &entry, &err);
+    if (r == -ENOENT && !is_action_name(name))
+        err_set(&err, EINVAL, "%s: an action's name has lower-case letters, digits, dot, dash and underline only", file);
+    if (r < 0)
+        return json_array_append_new(list->errors, catalog_error_json(file, &err));
+    struct catalog_entry **more = reallocarray(list->entries, list->len + 1, sizeof *more);
+    if (!more) {
+        catalog_entry_unref(entry);
+        return -ENOMEM;
+    }
+    list->entries = more;
+    list->entries[list->len++] = entry;
+    return 0;
+}
+
+int catalog_list(struct catalog *catalog, struct catalog_list *ret_list, struct err *err)
+{
+    CLEANUP(catalog_list_free) struct catalog_list list = { NULL, 0, json_array() };
+    int fd = openat(catalog->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *file;
+
+    if (!dir)
+        return err_errno(err, errno, "cannot list %s", catalog->dir);
+    while ((file = readdir(dir)) && list.len < ACTIONS_MAX)
+        if (list_file(catalog, file->d_name, &list) < 0)
+            return err_set(err, ENOMEM, "out of memory");
+    if (list.len)
+        qsort(list.entries, list.len, sizeof *list.entries, by_name);
+    *ret_list = list;
+    list = (struct catalog_list) { 0 };
+    return 0;
+}
+
+/* --- changing --- */
+
+int catalog_put(struct catalog *catalog, const char *name, const char *text, size_t len, struct err *err)
+{
+    char file[ACTION_NAME_MAX + 4];
+
+    snprintf(file, sizeof file, "%s.md", name);
+    int r = file_write_atomic(catalog->dirfd, file, text, len, 0600, err);
+    if (!r)
+        loop_timer_set(catalog->settle, 0);
+    return r;
+}
+
+int catalog_remove(struct catalog *catalog, const char *name, struct err *err)
+{
+    char file[ACTION_NAME_MAX + 4];
+
+    snprintf(file, sizeof file, "%s.md", name);
+    if (unlinkat(catalog->dirfd, file, 0) < 0)
+        return err_errno(err, errno, "cannot remove %s", file);
+    file_sync_dir(catalog->dirfd);
+    forget(catalog, name);
+    loop_timer_set(catalog->settle, 0);
+    /* What is gone is not disabled: the same name installed again starts enabled. */
+    return catalog_is_enabled(catalog, name) ? 0 : change_state(catalog, name, true, err);
+}

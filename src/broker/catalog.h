@@ -1,0 +1,59 @@
+/*
+ * The actions that are installed: actions/<name>.md, each parsed once and again
+ * when device, inode, size, mtime or ctime of its file changed, so a file edited
+ * by hand counts at its next use. Which ones are enabled is in
+ * action-state.json. An entry is immutable; a call keeps its reference.
+ */
+#ifndef BROKER_CATALOG_H
+#define BROKER_CATALOG_H
+
+#include "action/action.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "crypt/digest.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct catalog;
+struct loop;
+
+struct catalog_entry {
+    unsigned refs;
+    struct action *action;
+    char hash[SHA256_TAGGED_MAX]; /* of the file */
+    char *file;                   /* absolute path */
+};
+
+void catalog_entry_unref(struct catalog_entry *entry);
+DEFINE_CLEANUP_PTR(struct catalog_entry, catalog_entry_unref)
+
+typedef void catalog_changed_fn(void *userdata);
+/* `home` is borrowed. `changed` runs when a file of the folder or the state changed, by whomever. */
+int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed, void *userdata, struct catalog **ret_catalog,
+                struct err *err);
+void catalog_free(struct catalog *catalog);
+DEFINE_CLEANUP_PTR(struct catalog, catalog_free)
+
+/* New reference. -ENOENT: no such action; -EINVAL: its file is wrong, `err` says where. */
+int catalog_get(struct catalog *catalog, const char *name, struct catalog_entry **ret_entry, struct err *err);
+bool catalog_is_enabled(const struct catalog *catalog, const char *name);
+
+struct catalog_list {
+    struct catalog_entry **entries; /* sorted by name, references held */
+    size_t len;
+    json_t *errors; /* [{"class","message","file","line"}…] */
+};
+void catalog_list_free(struct catalog_list *list);
+int catalog_list(struct catalog *catalog, struct catalog_list *ret_list, struct err *err);
+
+/* Writes actions/<name>.md. The caller has checked the text. */
+int catalog_put(struct catalog *catalog, const char *name, const char *text, size_t len, struct err *err);
+int catalog_remove(struct catalog *catalog, const char *name, struct err *err);
+int catalog_set_enabled(struct catalog *catalog, const char *name, bool enabled, struct err *err);
+
+/* {"class","message","file","line"} of an error that reads "FILE:LINE:COLUMN: …". New reference. */
+json_t *catalog_error_json(const char *file, const struct err *err);
+
+#endif

@@ -1,0 +1,426 @@
+/*
+ * `action add --local PATH`: one .md or a folder of them, all or nothing. Every
+ * file is read, substituted, parsed and held against what is installed before
+ * the first receipt; then receipts, on disk; then files.
+ */
+#include "broker/install.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/magic.h"
+#include "broker/log.h"
+#include "store/store.h"
+#include "wire/limits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/banned.h"
+
+#define INSTALL_MAGIC 0x69616374u
+#define ACTION_FILE_BYTES (256 * KIB)
+#define FILES_MAX 256
+
+struct candidate {
+    char *text;
+    size_t len;
+    struct action *action;
+    char hash[SHA256_TAGGED_MAX];
+    bool updates; /* one of this name is there */
+};
+
+struct install {
+    uint32_t magic;
+    struct broker *broker;
+    struct api_reply *reply;
+    struct candidate items[FILES_MAX];
+    size_t len;
+};
+
+static void install_free(struct install *install)
+{
+    if (!install)
+        return;
+    for (size_t i = 0; i < install->len; i++) {
+        free(install->items[i].text);
+        action_free(install->items[i].action);
+    }
+    free(install);
+}
+DEFINE_CLEANUP_PTR(struct install, install_free)
+
+/* --- whose placeholders --- */
+
+/* Does a folder on the way to `path` carry the connector's own name? connectors/google/actions/x.md → local://google. */
+static bool path_names(const char *path, const char *fqn)
+{
+    const char *name = strrchr(fqn, '/') + 1;
+    size_t len = strlen(name);
+
+    for (const char *at = path; (at = strstr(at, name)); at++)
+        if (at > path && at[-1] == '/' && at[len] == '/')
+            return true;
+    return false;
+}
+
+static time_t installed_at(const char *home, const char *hash)
+{
+    struct store_connector stored;
+    struct stat st;
+
+    if (store_find(home, hash, &stored, NULL) < 0 || stat(stored.dir, &st) < 0)
+        return 0;
+    return st.st_ctime;
+}
+
+/* The installed local connector that the file's placeholders stand for; NULL: none, or no way to tell. Borrowed from `list`. */
+static const json_t *pick_connector(struct broker *broker, const json_t *list, const char *path, const char *fqn, bool *ret_ambiguous)
+{
+    const json_t *item, *best = NULL;
+    bool best_named = false;
+    time_t best_time = 0;
+    size_t index;
+
+    *ret_ambiguous = false;
+    json_array_foreach(list, index, item) {
+        const char *name = json_get_str(item, "fqn"), *hash = json_get_str(item, "hash");
+
+        if (!name || !hash || !install_is_local(name) || (fqn && strcmp(fqn, name)))
+            continue;
+        bool named = path_names(path, name);
+        time_t when = installed_at(broker->home->path, hash);
+        bool same = best && !strcmp(json_get_str(best, "fqn"), name);
+        if (best && !same && named == best_named)
+            *ret_ambiguous = true;
+        if (!best || (named && !best_named) || (same && when >= best_time)) {
+            if (named && !best_named)
+                *ret_ambiguous = false;
+            best = item;
+            best_named = named;
+            best_time = when;
+        }
+    }
+    return best;
+}
+
+static int add_connector_pairs(struct broker *broker, const char *path, struct install_pairs *pairs, struct err *err)
+{
+    CLEANUP_JSON json_t *list = NULL;
+    bool ambiguous;
+    int r = store_list(broker->home->path, &list, err);
+
+    if (r < 0)
+        return r;
+    const json_t *connector = pick_connector(broker, list, path, install_pairs_get(pairs, "FQN"), &ambiguous);
+    if (ambiguous) {
+        err_set(err, EINVAL, "several local connectors are installed, and %s does not say which one it is for", path);
+        err_hint(err, "add --bind FQN=local://NAME");
+        return -EINVAL;
+    }
+    if (!connector) {
+        err_set(err, ENOENT, "%s is for a connector that is not installed", path);
+        err_hint(err, "install it first: aileron connector install --local DIR");
+        return -ENOENT;
+    }
+    r = install_pairs_add(pairs, "FQN", json_get_str(connector, "fqn"));
+    if (!r)
+        r = install_pairs_add(pairs, "VERSION", json_get_str(connector, "version"));
+    if (!r)
+        r = install_pairs_add(pairs, "HASH", json_get_str(connector, "hash"));
+    return r < 0 ? err_set(err, -r, "out of memory") : 0;
+}
+
+static bool has_placeholder(const char *text)
+{
+    return strstr(text, "@@FQN@@") || strstr(text, "@@VERSION@@") || strstr(text, "@@HASH@@");
+}
+
+/* --- checks against what is installed --- */
+
+static int check_connectors(struct broker *broker, const struct action *action, const char *path, struct err *err)
+{
+    for (size_t i = 0; i < action->requires_len; i++) {
+        const struct action_require *require = &action->requires_[i];
+        CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
+
+        if (!install_is_local(require->name))
+            return err_set(err, EINVAL, "%s requires %s, but an unsigned action may use local:// connectors only", path, require->name);
+        int r = connectors_get(broker->connectors, require->hash, &connector, err);
+        if (r == -ENOENT) {
+            err_set(err, ENOENT, "%s requires %s@%s with the hash %s, which is not installed", path, require->name, require->version, require->hash);
+            err_hint(err, "install the connector first, or write @@HASH@@ for the installed one");
+            return -ENOENT;
+        }
+        if (r < 0)
+            return r;
+        if (strcmp(connector->manifest->name, require->name) || strcmp(connector->manifest->version, require->version))
+            return err_set(err, EINVAL, "%s requires %s@%s, but the hash it pins belongs to %s@%s", path, require->name, require->version,
+                connector->manifest->name, connector->manifest->version);
+    }
+    if (action->source && !install_is_local(action->source))
+        return err_set(err, EINVAL, "%s names the source %s, but an unsigned action comes from local:// only", path, action->source);
+    return 0;
+}
+
+/* Calls `fn` with every action as it will be after the install. */
+typedef void visit_fn(const struct action *action, void *userdata);
+static int visit_all(const struct install *install, visit_fn *fn, void *userdata, struct err *err)
+{
+    CLEANUP(catalog_list_free) struct catalog_list list = { 0 };
+    int r = catalog_list(install->broker->catalog, &list, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < list.len; i++) {
+        bool replaced = false;
+        for (size_t k = 0; k < install->len; k++)
+            replaced |= !strcmp(install->items[k].action->name, list.entries[i]->action->name);
+        if (!replaced)
+            fn(list.entries[i]->action, userdata);
+    }
+    for (size_t k = 0; k < install->len; k++)
+        fn(install->items[k].action, userdata);
+    return 0;
+}
+
+struct preview_check {
+    const struct action *subject;
+    const char *connector;
+    bool declared, gated;
+};
+
+static void look_at_preview(const struct action *action, void *userdata)
+{
+    struct preview_check *check = userdata;
+
+    for (size_t i = 0; i < action->steps_len; i++) {
+        const struct action_step *step = &action->steps[i];
+
+        if (strcmp(step->connector, check->connector) || strcmp(step->op, check->subject->preview->op))
+            continue;
+        check->declared |= step->has_idempotent && step->idempotent;
+        check->gated |= action->gated;
+    }
+}
+
+/* A preview runs before anybody consented: its operation must be known to be harmless. */
+static int check_preview(const struct install *install, const struct action *action, struct err *err)
+{
+    struct preview_check check = { .subject = action };
+
+    if (!action->preview)
+        return 0;
+    check.connector = action->steps[0].connector;
+    int r = visit_all(install, look_at_preview, &check, err);
+    if (r < 0)
+        return r;
+    if (check.gated)
+        return err_set(err, EINVAL, "%s: the preview's operation %s belongs to an action that itself needs approval", action->name,
+            action->preview->op);
+    if (!check.declared) {
+        err_set(err, EINVAL, "%s: no installed action declares the preview's operation %s with idempotent = true", action->name, action->preview->op);
+        err_hint(err, "install the action that offers %s first, or together with this one", action->preview->op);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+struct name_check {
+    const char *name, *mcp_name;
+    char other[ACTION_NAME_MAX + 1];
+};
+
+static void look_at_name(const struct action *action, void *userdata)
+{
+    struct name_check *check = userdata;
+    CLEANUP_FREE char *mcp_name = action_mcp_name(action->name);
+
+    if (mcp_name && !strcmp(mcp_name, check->mcp_name) && strcmp(action->name, check->name))
+        snprintf(check->other, sizeof check->other, "%s", action->name);
+}
+
+static int check_name(const struct install *install, const struct action *action, struct err *err)
+{
+    CLEANUP_FREE char *mcp_name = action_mcp_name(action->name);
+    struct name_check check = { action->name, mcp_name, "" };
+    int r = mcp_name ? visit_all(install, look_at_name, &check, err) : err_set(err, ENOMEM, "out of memory");
+
+    if (!r && check.other[0])
+        return err_set(err, EEXIST, "agents would see %s and %s under the same name %s", action->name, check.other, mcp_name);
+    return r;
+}
+
+/* --- reading --- */
+
+static int substitute(struct install *install, const char *path, const struct buf *raw, const json_t *bind, struct candidate *candidate,
+                      struct err *err)
+{
+    CLEANUP(install_pairs_free) struct install_pairs pairs = { .len = 0 };
+    int r = install_pairs_from_json(&pairs, bind, err);
+
+    if (!r && has_placeholder(buf_str(raw)))
+        r = add_connector_pairs(install->broker, path, &pairs, err);
+    if (r < 0)
+        return r;
+    return action_substitute(buf_str(raw), raw->len, path, pairs.items, pairs.len, &candidate->text, &candidate->len, err);
+}
+
+static int add_file(struct install *install, const char *path, const json_t *bind, struct err *err)
+{
+    CLEANUP(buf_free) struct buf raw = BUF_INIT(ACTION_FILE_BYTES);
+    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *before = NULL;
+    struct candidate *candidate = &install->items[install->len];
+    uint8_t hash[SHA256_BYTES];
+
+    if (install->len == FILES_MAX)
+        return err_set(err, E2BIG, "more than %d actions at once", FILES_MAX);
+    int r = file_read(AT_FDCWD, path, &raw, err);
+    if (!r) {
+        install->len++;
+        r = substitute(install, path, &raw, bind, candidate, err);
+    }
+    if (!r)
+        r = action_parse(candidate->text, candidate->len, path, NULL, &candidate->action, err);
+    if (!r)
+        r = check_connectors(install->broker, candidate->action, path, err);
+    if (r < 0) {
+        if (install->len)
+            install->len -= candidate == &install->items[install->len - 1];
+        free(TAKE_PTR(candidate->text));
+        action_free(TAKE_PTR(candidate->action));
+        return r;
+    }
+    for (size_t i = 0; i + 1 < install->len; i++)
+        if (!strcmp(install->items[i].action->name, candidate->action->name))
+            return err_set(err, EEXIST, "%s: another file of the folder has the name %s too", path, candidate->action->name);
+    sha256(candidate->text, candidate->len, hash);
+    sha256_tag(hash, candidate->hash);
+    candidate->updates = catalog_get(install->broker->catalog, candidate->action->name, &before, NULL) != -ENOENT;
+    return 0;
+}
+
+static int is_action_file(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+
+    return len > 3 && entry->d_name[0] != '.' && !strcmp(entry->d_name + len - 3, ".md");
+}
+
+static int add_folder(struct install *install, const char *path, const json_t *bind, struct err *err)
+{
+    struct dirent **names = NULL;
+    int len = scandir(path, &names, is_action_file, alphasort);
+    int r = len < 0 ? err_errno(err, errno, "cannot list %s", path) : 0;
+
+    if (!r && !len)
+        r = err_set(err, ENOENT, "there is no .md file in %s", path);
+    for (int i = 0; i < len; i++) {
+        CLEANUP_FREE char *file = NULL;
+
+        if (!r)
+            r = asprintf(&file, "%s/%s", path, names[i]->d_name) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
+        if (!r)
+            r = add_file(install, file, bind, err);
+        free(names[i]);
+    }
+    free(names);
+    return r;
+}
+
+static int install_read(struct install *install, const char *path, const json_t *bind, struct err *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return err_errno(err, errno, "cannot read %s", path);
+    int r = S_ISDIR(st.st_mode) ? add_folder(install, path, bind, err) : add_file(install, path, bind, err);
+    for (size_t i = 0; !r && i < install->len; i++) {
+        r = check_name(install, install->items[i].action, err);
+        if (!r)
+            r = check_preview(install, install->items[i].action, err);
+    }
+    return r;
+}
+
+/* --- writing --- */
+
+static int write_files(struct install *install, json_t *installed, struct err *err)
+{
+    for (size_t i = 0; i < install->len; i++) {
+        const struct candidate *item = &install->items[i];
+        int r = catalog_put(install->broker->catalog, item->action->name, item->text, item->len, err);
+
+        if (r < 0)
+            return r;
+        log_info("%s the unsigned action %s@%s", item->updates ? "updated" : "installed", item->action->name, item->action->version);
+        json_array_append_new(installed,
+            json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "name", item->action->name, "version", item->action->version, "hash",
+                item->hash, "signed", 0, "unsigned", 1, "updated", item->updates, "gated", item->action->gated));
+    }
+    return 0;
+}
+
+static void on_durable(int result, void *userdata)
+{
+    CLEANUP_PTR(install_free) struct install *install = MAGIC_CAST(struct install, userdata, INSTALL_MAGIC);
+    json_t *installed = json_array();
+    struct err err = ERR_INIT;
+
+    if (result < 0)
+        err_errno(&err, -result, "the receipt could not be brought to disk");
+    else
+        result = write_files(install, installed, &err);
+    if (result < 0) {
+        json_decref(installed);
+        api_reply_error(install->reply, 500, "not_stored", err.message, err.hint);
+    } else {
+        api_reply_send(install->reply, 200, json_pack("{s:o}", "installed", installed));
+    }
+}
+
+static int receipts_of(struct install *install, struct err *err)
+{
+    for (size_t i = 0; i < install->len; i++) {
+        const struct candidate *item = &install->items[i];
+        int r = broker_receipt_owner(install->broker, item->updates ? "action.updated" : "action.installed",
+            json_pack("{s:s, s:s, s:s, s:s, s:s}", "aileron.action.name", item->action->name, "aileron.action.version",
+                item->action->version, "aileron.action.hash", item->hash, "aileron.signature.status", "unsigned",
+                "aileron.consent.decision", "accepted"),
+            NULL, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void api_action_install(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    const char *path = install_path(request, reply);
+    CLEANUP_PTR(install_free) struct install *install = path ? calloc(1, sizeof *install) : NULL;
+    struct err err = ERR_INIT;
+
+    if (!path)
+        return;
+    if (!install) {
+        api_reply_error(reply, 500, "out_of_memory", "out of memory", NULL);
+        return;
+    }
+    install->magic = INSTALL_MAGIC;
+    install->broker = broker;
+    install->reply = reply;
+    int r = install_read(install, path, json_object_get(request->body, "bind"), &err);
+    if (r < 0) {
+        api_reply_error(reply, r == -ENOENT ? 404 : r == -EEXIST ? 409 : 422, "invalid_action", err.message, err.hint);
+        return;
+    }
+    if (receipts_of(install, &err) < 0 || receipts_durable(broker->receipts, on_durable, install, NULL) < 0) {
+        broker_no_receipt(reply, &err);
+        return;
+    }
+    TAKE_PTR(install);
+}

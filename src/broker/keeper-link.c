@@ -1,0 +1,597 @@
+/*
+ * The keeper's supervisor. One process at a time; its stderr is read through a
+ * pipe, line by line, into the log, and the last line is what a failed first
+ * start is explained with. Frames are checked field by field: the keeper holds
+ * the secrets, but the broker does not depend on its good behaviour.
+ */
+#include "broker/keeper-link.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/magic.h"
+#include "broker/log.h"
+#include "loop/channel.h"
+#include "loop/loop.h"
+#include "wire/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/wait.h>
+
+#include "base/banned.h"
+
+#define LINK_MAGIC 0x6b70726cu
+#define HELLO_MS 10000
+#define ANSWER_GRACE_MS 500
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_MAX_MS 5000
+#define HEALTHY_MS 30000
+#define STATE_MAX (4 * MIB)
+#define TEXT_MAX 4096
+#define STATES_PER_SECOND 100
+#define CALLS_MAX 2048
+
+struct keeper_call {
+    struct keeper_link *link;
+    TAILQ_ENTRY(keeper_call) entry;
+    uint32_t id;
+    int64_t due_ms;
+    keeper_answer_fn *fn; /* NULL: cancelled */
+    void *userdata;
+};
+
+enum link_state { LINK_DOWN, LINK_STARTING, LINK_UP };
+
+struct keeper_link {
+    uint32_t magic;
+    struct keeper_config config;
+    enum link_state state;
+    struct loop_child *child;
+    struct channel *channel;
+    struct loop_timer *timer;   /* hello, or the pause before the next start */
+    struct loop_timer *watchdog; /* earliest due answer */
+    int64_t watchdog_due_ms;     /* 0: not armed */
+    int stderr_fd;
+    struct loop_watch *stderr_watch;
+    char last_words[ERR_MESSAGE_MAX];
+    bool ever_up;
+    int64_t up_since_ms, backoff_ms, state_second;
+    unsigned restarts, states;
+    TAILQ_HEAD(, keeper_call) calls;
+    unsigned calls_len;
+    uint32_t next_id;
+    enum keeper_vault_state vault;
+    json_t *bindings;
+    char *allow_private;
+    char confinement[256], degraded[512];
+};
+
+static void link_start(struct keeper_link *link);
+
+/* --- its stderr --- */
+
+static void log_words(struct keeper_link *link, char *text)
+{
+    for (char *line = text; *line;) {
+        size_t len = strcspn(line, "\n");
+        bool more = line[len];
+
+        line[len] = '\0';
+        if (len) {
+            log_warn("keeper: %s", line);
+            snprintf(link->last_words, sizeof link->last_words, "%s", line);
+        }
+        line += len + more;
+    }
+}
+
+static void drain_stderr(struct keeper_link *link)
+{
+    char text[1024];
+    ssize_t n;
+
+    /* Bounded: a flood is read on, a piece a turn, but never fills the disk faster than the log rotates. */
+    if (link->stderr_fd >= 0 && (n = read(link->stderr_fd, text, sizeof text - 1)) > 0) {
+        text[n] = '\0';
+        log_words(link, text);
+    }
+}
+
+static void on_stderr(int fd, int events, void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+    char text[1024];
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    if (n > 0) {
+        text[n] = '\0';
+        log_words(link, text);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        loop_watch_free(link->stderr_watch);
+        link->stderr_watch = NULL;
+    }
+}
+
+static void close_stderr(struct keeper_link *link)
+{
+    loop_watch_free(link->stderr_watch);
+    link->stderr_watch = NULL;
+    if (link->stderr_fd >= 0)
+        close(link->stderr_fd);
+    link->stderr_fd = -1;
+}
+
+/* --- answers and their absence --- */
+
+static void call_end(struct keeper_call *call, const struct keeper_answer *answer)
+{
+    keeper_answer_fn *fn = call->fn;
+    void *userdata = call->userdata;
+
+    TAILQ_REMOVE(&call->link->calls, call, entry);
+    call->link->calls_len--;
+    free(call);
+    if (fn)
+        fn(answer, userdata);
+}
+
+static void calls_fail(struct keeper_link *link, const char *message)
+{
+    const struct keeper_answer answer = {
+        .outcome = KEEPER_HTTP_NETWORK, .may_have_left = true, .retry_after_ms = -1, .message = message,
+    };
+    uint32_t last = link->next_id; /* only those of now: an answer may lead to a new request */
+    struct keeper_call *call;
+
+    while ((call = TAILQ_FIRST(&link->calls)) && (int32_t) (call->id - last) <= 0)
+        call_end(call, &answer);
+}
+
+static int64_t next_pause(struct keeper_link *link)
+{
+    int64_t now = clock_boot_ms();
+
+    if (link->up_since_ms && now - link->up_since_ms > HEALTHY_MS)
+        link->backoff_ms = 0;
+    int64_t pause = link->backoff_ms;
+    link->backoff_ms = pause ? (pause * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pause * 2) : BACKOFF_FIRST_MS;
+    return pause;
+}
+
+static void first_start_failed(struct keeper_link *link, const char *why)
+{
+    struct err err = ERR_INIT;
+
+    err_set(&err, EIO, "%s", link->last_words[0] ? link->last_words : why);
+    link->config.started(-EIO, &err, link->config.userdata);
+}
+
+/* The process is gone or will be: forget what it said, fail what it held, plan the next one. */
+static void link_lost(struct keeper_link *link, const char *why)
+{
+    bool was_open = link->state == LINK_UP && (link->vault == KEEPER_VAULT_UNLOCKED || link->vault == KEEPER_VAULT_DEVELOPMENT);
+
+    if (link->state == LINK_DOWN)
+        return;
+    drain_stderr(link);
+    log_error("the keeper is lost: %s", why);
+    link->state = LINK_DOWN;
+    link->restarts++;
+    channel_free(link->channel);
+    link->channel = NULL;
+    loop_child_free(link->child);
+    link->child = NULL;
+    close_stderr(link);
+    link->vault = KEEPER_VAULT_LOCKED;
+    json_array_clear(link->bindings);
+    loop_timer_stop(link->watchdog);
+    link->watchdog_due_ms = 0;
+    loop_timer_set(link->timer, next_pause(link));
+    calls_fail(link, "the keeper ended while the request was under way");
+    if (!link->ever_up)
+        first_start_failed(link, why);
+    else
+        link->config.lost(was_open, link->config.userdata);
+}
+
+static void on_exit_(struct loop_child *child, int status, void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+    char why[128];
+
+    if (WIFSIGNALED(status))
+        snprintf(why, sizeof why, "killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(why, sizeof why, "ended with status %d", WEXITSTATUS(status));
+    link_lost(link, why);
+}
+
+static void on_close(struct channel *channel, int reason, void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+
+    /* What it printed last comes through the other pipe; its exit is the better explanation. */
+    if (reason == -EPROTO || reason == -ENOBUFS)
+        link_lost(link, "it broke the protocol");
+    else
+        loop_child_kill(link->child, SIGKILL);
+}
+
+static void on_timer(void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+
+    if (link->state == LINK_DOWN)
+        link_start(link);
+    else if (link->state == LINK_STARTING)
+        link_lost(link, "it did not say hello in time");
+}
+
+static void arm_watchdog(struct keeper_link *link, int64_t due_ms)
+{
+    int64_t left = due_ms - clock_boot_ms();
+
+    if (link->watchdog_due_ms && link->watchdog_due_ms <= due_ms)
+        return;
+    link->watchdog_due_ms = due_ms;
+    loop_timer_set(link->watchdog, left > 0 ? left : 0);
+}
+
+static int64_t earliest_due(const struct keeper_link *link)
+{
+    const struct keeper_call *call;
+    int64_t due = INT64_MAX;
+
+    TAILQ_FOREACH(call, &link->calls, entry)
+        if (call->due_ms < due)
+            due = call->due_ms;
+    return due;
+}
+
+static void on_watchdog(void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+    int64_t due = earliest_due(link);
+
+    link->watchdog_due_ms = 0;
+    if (due <= clock_boot_ms())
+        link_lost(link, "it did not answer a request in time");
+    else if (due != INT64_MAX)
+        arm_watchdog(link, due);
+}
+
+/* --- frames --- */
+
+static int send_configure(struct keeper_link *link)
+{
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_CONFIGURE, 0);
+    wire_put_str(&frame, link->allow_private);
+    int r = channel_send(link->channel, &frame);
+    wire_free(&frame);
+    return r;
+}
+
+static int send_get_state(struct keeper_link *link)
+{
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_GET_STATE, 0);
+    int r = channel_send(link->channel, &frame);
+    wire_free(&frame);
+    return r;
+}
+
+static int on_hello(struct keeper_link *link, struct wire_frame *frame)
+{
+    uint32_t version = wire_get_u32(frame);
+    uint8_t vault = wire_get_u8(frame);
+    const char *confinement = wire_get_str(frame, TEXT_MAX);
+    wire_get_u8(frame);
+    const char *degraded = wire_get_str(frame, TEXT_MAX);
+
+    if (link->state != LINK_STARTING || wire_end(frame) < 0 || version != KEEPER_PROTOCOL_VERSION || vault > KEEPER_VAULT_DEVELOPMENT)
+        return -EPROTO;
+    link->vault = vault;
+    snprintf(link->confinement, sizeof link->confinement, "%s", confinement);
+    snprintf(link->degraded, sizeof link->degraded, "%s", degraded);
+    int r = send_configure(link);
+    return r < 0 ? r : send_get_state(link);
+}
+
+/* The first STATE is the end of the start: from now on bindings are known. */
+static void link_is_up(struct keeper_link *link)
+{
+    bool first = !link->ever_up;
+
+    link->state = LINK_UP;
+    link->ever_up = true;
+    link->up_since_ms = clock_boot_ms();
+    loop_timer_stop(link->timer);
+    if (first)
+        link->config.started(0, NULL, link->config.userdata);
+    else
+        log_info("the keeper is back");
+}
+
+static bool states_flood(struct keeper_link *link)
+{
+    int64_t second = clock_boot_ms() / 1000;
+
+    if (second != link->state_second)
+        link->states = 0;
+    link->state_second = second;
+    return ++link->states > STATES_PER_SECOND;
+}
+
+static int on_state(struct keeper_link *link, struct wire_frame *frame)
+{
+    json_t *bindings = NULL;
+    uint8_t vault = wire_get_u8(frame);
+    const char *text = wire_get_str(frame, STATE_MAX);
+
+    if (wire_end(frame) < 0 || vault > KEEPER_VAULT_DEVELOPMENT || states_flood(link) || link->state == LINK_DOWN)
+        return -EPROTO;
+    if (json_parse(text, strlen(text), JSON_LIMITS(STATE_MAX), &bindings, NULL) < 0 || !json_is_array(bindings)) {
+        json_decref(bindings);
+        return -EPROTO;
+    }
+    json_decref(link->bindings);
+    link->bindings = bindings;
+    link->vault = vault;
+    if (link->state == LINK_STARTING)
+        link_is_up(link);
+    link->config.changed(link->config.userdata);
+    return 0;
+}
+
+static struct keeper_call *call_find(struct keeper_link *link, uint32_t id)
+{
+    struct keeper_call *call;
+
+    TAILQ_FOREACH(call, &link->calls, entry)
+        if (call->id == id)
+            return call;
+    return NULL;
+}
+
+static int on_http_result(struct keeper_link *link, struct wire_frame *frame)
+{
+    struct keeper_answer answer = { 0 };
+    uint8_t outcome = wire_get_u8(frame);
+
+    answer.may_have_left = wire_get_u8(frame);
+    answer.status = wire_get_u32(frame);
+    answer.retry_after_ms = wire_get_i64(frame);
+    answer.body = wire_get_blob(frame, LIMIT_RESPONSE_BYTES, &answer.body_len);
+    answer.message = wire_get_str(frame, TEXT_MAX);
+    struct keeper_call *call = call_find(link, frame->id);
+    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED || !call)
+        return -EPROTO;
+    answer.outcome = outcome;
+    call_end(call, &answer);
+    return 0;
+}
+
+static int on_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
+{
+    struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
+
+    switch (frame->type) {
+    case KEEPER_HELLO:
+        return on_hello(link, frame);
+    case KEEPER_STATE:
+        return on_state(link, frame);
+    case KEEPER_HTTP_RESULT:
+        return on_http_result(link, frame);
+    default:
+        return -EPROTO;
+    }
+}
+
+/* --- life --- */
+
+static int spawn(struct keeper_link *link, int channel_fd, int stderr_fd, struct err *err)
+{
+    const char *const envp[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
+    struct proc_spec spec = {
+        .program_fd = link->config.program_fd,
+        .argv = link->config.argv,
+        .envp = envp,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = stderr_fd,
+        .fds = { channel_fd },
+        .fds_len = 1,
+        .die_with_parent = true,
+    };
+    return loop_child_start(link->config.loop, &spec, on_exit_, link, &link->child, err);
+}
+
+static int try_start(struct keeper_link *link, struct err *err)
+{
+    int pair[2], words[2];
+    int r = wire_pair(pair);
+
+    if (r < 0)
+        return err_errno(err, -r, "cannot make a channel to the keeper");
+    CLEANUP_CLOSE int ours = pair[0];
+    CLEANUP_CLOSE int theirs = pair[1];
+    if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_errno(err, errno, "cannot make a pipe");
+    link->stderr_fd = words[0];
+    CLEANUP_CLOSE int their_stderr = words[1];
+    r = loop_watch_new(link->config.loop, words[0], LOOP_READ, on_stderr, link, &link->stderr_watch);
+    if (!r)
+        r = spawn(link, theirs, their_stderr, err);
+    if (!r)
+        r = channel_new(link->config.loop, TAKE_FD(ours), on_frame, on_close, link, &link->channel);
+    return r;
+}
+
+static void link_start(struct keeper_link *link)
+{
+    struct err err = ERR_INIT;
+
+    link->state = LINK_STARTING;
+    link->last_words[0] = '\0';
+    if (try_start(link, &err) < 0) {
+        snprintf(link->last_words, sizeof link->last_words, "%s", err.message);
+        link_lost(link, err.message[0] ? err.message : "it could not be started");
+        return;
+    }
+    loop_timer_set(link->timer, HELLO_MS);
+}
+
+int keeper_link_new(const struct keeper_config *config, struct keeper_link **ret_link, struct err *err)
+{
+    CLEANUP_PTR(keeper_link_free) struct keeper_link *link = calloc(1, sizeof *link);
+
+    if (!link)
+        return err_set(err, ENOMEM, "out of memory");
+    link->magic = LINK_MAGIC;
+    link->config = *config;
+    link->stderr_fd = -1;
+    link->vault = KEEPER_VAULT_LOCKED;
+    link->bindings = json_array();
+    link->allow_private = strdup(config->allow_private);
+    TAILQ_INIT(&link->calls);
+    if (!link->bindings || !link->allow_private || loop_timer_new(config->loop, on_timer, link, &link->timer) < 0 ||
+        loop_timer_new(config->loop, on_watchdog, link, &link->watchdog) < 0)
+        return err_set(err, ENOMEM, "out of memory");
+    loop_timer_set(link->timer, 0);
+    *ret_link = TAKE_PTR(link);
+    return 0;
+}
+
+void keeper_link_free(struct keeper_link *link)
+{
+    struct keeper_call *call;
+
+    if (!link)
+        return;
+    while ((call = TAILQ_FIRST(&link->calls))) {
+        TAILQ_REMOVE(&link->calls, call, entry);
+        free(call);
+    }
+    channel_free(link->channel);
+    loop_child_free(link->child);
+    close_stderr(link);
+    loop_timer_free(link->timer);
+    loop_timer_free(link->watchdog);
+    json_decref(link->bindings);
+    free(link->allow_private);
+    free(link);
+}
+
+/* --- requests --- */
+
+static int send_http(struct keeper_link *link, uint32_t id, const struct keeper_request *request)
+{
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_HTTP, id);
+    wire_put_str(&frame, request->connector);
+    wire_put_str(&frame, request->binding);
+    wire_put_str(&frame, request->method);
+    wire_put_str(&frame, request->url);
+    wire_put_str(&frame, request->headers);
+    wire_put_blob(&frame, request->body ? request->body : "", request->body ? request->body_len : 0);
+    wire_put_u8(&frame, request->body != NULL);
+    wire_put_str(&frame, request->hosts);
+    wire_put_u32(&frame, request->deadline_ms);
+    wire_put_u8(&frame, request->read_only);
+    int r = channel_send(link->channel, &frame);
+    wire_free(&frame);
+    return r;
+}
+
+int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,
+                struct keeper_call **ret_call)
+{
+    if (link->state != LINK_UP)
+        return -ENOTCONN;
+    struct keeper_call *call = link->calls_len < CALLS_MAX ? calloc(1, sizeof *call) : NULL;
+    if (!call)
+        return -ENOBUFS;
+    call->link = link;
+    call->id = ++link->next_id;
+    call->fn = fn;
+    call->userdata = userdata;
+    call->due_ms = clock_boot_ms() + request->deadline_ms + ANSWER_GRACE_MS;
+    int r = send_http(link, call->id, request);
+    if (r < 0) {
+        free(call);
+        return r;
+    }
+    TAILQ_INSERT_TAIL(&link->calls, call, entry);
+    link->calls_len++;
+    arm_watchdog(link, call->due_ms);
+    *ret_call = call;
+    return 0;
+}
+
+void keeper_http_cancel(struct keeper_call *call)
+{
+    struct wire_frame frame;
+
+    if (!call)
+        return;
+    call->fn = NULL;
+    int64_t soon = clock_boot_ms() + ANSWER_GRACE_MS;
+    if (call->due_ms > soon)
+        call->due_ms = soon;
+    if (call->link->state != LINK_UP)
+        return;
+    arm_watchdog(call->link, call->due_ms);
+    wire_init(&frame, KEEPER_HTTP_CANCEL, call->id);
+    channel_send(call->link->channel, &frame);
+    wire_free(&frame);
+}
+
+bool keeper_is_there(const struct keeper_link *link)
+{
+    return link->state == LINK_UP;
+}
+
+enum keeper_vault_state keeper_vault_state(const struct keeper_link *link)
+{
+    return link->vault;
+}
+
+const json_t *keeper_bindings(const struct keeper_link *link)
+{
+    return link->bindings;
+}
+
+const char *keeper_confinement(const struct keeper_link *link)
+{
+    return link->confinement;
+}
+
+const char *keeper_degraded(const struct keeper_link *link)
+{
+    return link->state == LINK_UP ? link->degraded : "the keeper is not running; it is being restarted";
+}
+
+unsigned keeper_restarts(const struct keeper_link *link)
+{
+    return link->restarts;
+}
+
+void keeper_set_allow_private(struct keeper_link *link, const char *allow_private)
+{
+    char *copy = strdup(allow_private);
+
+    if (!copy)
+        return;
+    free(link->allow_private);
+    link->allow_private = copy;
+    if (link->state == LINK_UP)
+        send_configure(link);
+}

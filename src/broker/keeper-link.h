@@ -1,0 +1,79 @@
+/*
+ * The broker's side of the keeper: starts it, restarts it with a growing pause,
+ * sends it outbound requests and remembers what it says of vault and bindings.
+ * A keeper that dies, breaks the protocol or does not answer in time is
+ * replaced; the requests it held fail with KEEPER_HTTP_NETWORK.
+ */
+#ifndef BROKER_KEEPER_LINK_H
+#define BROKER_KEEPER_LINK_H
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "keeper/client.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct keeper_link;
+struct keeper_call;
+
+struct keeper_config {
+    struct loop *loop;
+    int program_fd;             /* O_PATH; borrowed */
+    const char *const *argv;    /* NULL-terminated; borrowed */
+    const char *allow_private;  /* "host:port" lines */
+    /* The keeper said something new: state, bindings, or that it is there (first time: `started`). */
+    void (*changed)(void *userdata);
+    /* Its very first start: 0, or failed with its own words in `err`. */
+    void (*started)(int result, const struct err *err, void *userdata);
+    /* It ended; `was_open` when it held credentials. */
+    void (*lost)(bool was_open, void *userdata);
+    void *userdata;
+};
+
+/* Starts the keeper; `started` comes from the loop. */
+int keeper_link_new(const struct keeper_config *config, struct keeper_link **ret_link, struct err *err);
+void keeper_link_free(struct keeper_link *link);
+DEFINE_CLEANUP_PTR(struct keeper_link, keeper_link_free)
+
+struct keeper_request {
+    const char *connector, *binding; /* binding "": without credential */
+    const char *method, *url, *headers;
+    const char *body; /* NULL: none */
+    size_t body_len;
+    const char *hosts; /* the manifest's, newline-separated */
+    uint32_t deadline_ms;
+    bool read_only;
+};
+
+struct keeper_answer {
+    enum keeper_http_outcome outcome;
+    bool may_have_left;
+    uint32_t status;
+    int64_t retry_after_ms;
+    const void *body; /* borrowed during the callback */
+    size_t body_len;
+    const char *message;
+};
+
+typedef void keeper_answer_fn(const struct keeper_answer *answer, void *userdata);
+/* -ENOTCONN while no keeper is there, -ENOBUFS when it has too much to do. `fn` runs later, once. */
+int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,
+                struct keeper_call **ret_call);
+/* Nobody wants the answer any more; NULL allowed. */
+void keeper_http_cancel(struct keeper_call *call);
+
+bool keeper_is_there(const struct keeper_link *link);
+enum keeper_vault_state keeper_vault_state(const struct keeper_link *link);
+/* The keeper's bindings; an array, perhaps empty. Borrowed until the next change. */
+const json_t *keeper_bindings(const struct keeper_link *link);
+/* For status: what confines it, what is missing ("" = nothing), how often it was replaced. */
+const char *keeper_confinement(const struct keeper_link *link);
+const char *keeper_degraded(const struct keeper_link *link);
+unsigned keeper_restarts(const struct keeper_link *link);
+/* New settings. */
+void keeper_set_allow_private(struct keeper_link *link, const char *allow_private);
+
+#endif

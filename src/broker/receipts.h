@@ -1,0 +1,41 @@
+/*
+ * Receipts: every event goes through here into the audit log, before its effect.
+ * An append that fails must stop that effect; the state is kept for `status`
+ * until an append works again. What was appended is on disk within a second, or
+ * at once for who waits with receipts_durable().
+ */
+#ifndef BROKER_RECEIPTS_H
+#define BROKER_RECEIPTS_H
+
+#include "audit/audit.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "broker/sync.h"
+
+#include <jansson.h>
+
+struct loop;
+struct receipts;
+
+struct receipt {
+    const char *type;
+    const char *session_id; /* NULL: the owner or the daemon itself */
+    enum audit_actor actor;
+    const char *actor_id;
+    json_t *payload; /* borrowed; NULL: {} */
+};
+
+/* Opens or creates <dir>; *ret_torn as audit_open(). */
+int receipts_open(struct loop *loop, const char *dir, struct receipts **ret_receipts, bool *ret_torn, struct err *err);
+/* Syncs what is not on disk yet. */
+void receipts_close(struct receipts *receipts);
+DEFINE_CLEANUP_PTR(struct receipts, receipts_close)
+
+/* ret_id may be NULL. On failure there must be no effect; the log and `status` know already. */
+int receipts_append(struct receipts *receipts, const struct receipt *receipt, char ret_id[ULID_ID_MAX], struct err *err);
+/* `fn` once everything appended so far is on disk. */
+int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
+/* What is wrong with writing receipts, or NULL. */
+const char *receipts_trouble(const struct receipts *receipts);
+
+#endif

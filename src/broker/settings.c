@@ -1,0 +1,332 @@
+/*
+ * Settings. One row a key: its rule as a sentence, how it is read from TOML or
+ * JSON (both arrive as JSON here), how it is written and what it is when nobody
+ * said anything.
+ */
+#include "broker/settings.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/toml.h"
+#include "base/url.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+#define FILE_HEAD "# Settings of the Aileron daemon; `aileron config list` explains them. `aileron config set` rewrites this file.\n"
+
+struct setting {
+    const char *key, *about, *rule;
+    int (*read)(struct settings *settings, const json_t *value); /* -EINVAL: against the rule */
+    void (*reset)(struct settings *settings);
+    bool (*is_set)(const struct settings *settings);
+    json_t *(*value)(const struct settings *settings); /* new reference */
+    json_t *(*fallback)(void);
+};
+
+static void list_free(char **list, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        free(list[i]);
+    free(list);
+}
+
+void settings_free(struct settings *settings)
+{
+    list_free(settings->allow_private, settings->allow_private_len);
+    *settings = (struct settings) SETTINGS_INIT;
+}
+
+/* --- web.port --- */
+
+static int port_read(struct settings *settings, const json_t *value)
+{
+    json_int_t port = json_integer_value(value);
+
+    if (!json_is_integer(value) || port < 1 || port > 65535)
+        return -EINVAL;
+    settings->web_port = (unsigned) port;
+    settings->set_web_port = true;
+    return 0;
+}
+
+static void port_reset(struct settings *settings)
+{
+    settings->web_port = 0;
+    settings->set_web_port = false;
+}
+
+static bool port_is_set(const struct settings *settings)
+{
+    return settings->set_web_port;
+}
+
+static json_t *port_value(const struct settings *settings)
+{
+    return settings->set_web_port ? json_integer(settings->web_port) : json_null();
+}
+
+/* --- log.level --- */
+
+static int level_read(struct settings *settings, const json_t *value)
+{
+    const char *name = json_string_value(value);
+
+    if (!name || !log_level_from_name(name, &settings->log_level))
+        return -EINVAL;
+    settings->set_log_level = true;
+    return 0;
+}
+
+static void level_reset(struct settings *settings)
+{
+    settings->log_level = LOG_LEVEL_INFO;
+    settings->set_log_level = false;
+}
+
+static bool level_is_set(const struct settings *settings)
+{
+    return settings->set_log_level;
+}
+
+static json_t *level_value(const struct settings *settings)
+{
+    return json_string(log_level_name(settings->log_level));
+}
+
+static json_t *level_fallback(void)
+{
+    return json_string(log_level_name(LOG_LEVEL_INFO));
+}
+
+/* --- network.allow_private --- */
+
+static void private_reset(struct settings *settings)
+{
+    list_free(settings->allow_private, settings->allow_private_len);
+    settings->allow_private = NULL;
+    settings->allow_private_len = 0;
+    settings->set_allow_private = false;
+}
+
+static int private_read(struct settings *settings, const json_t *value)
+{
+    size_t len = json_array_size(value);
+    char **list = json_is_array(value) && len <= SETTINGS_ALLOW_PRIVATE_MAX ? calloc(len + 1, sizeof *list) : NULL;
+
+    if (!list)
+        return -EINVAL;
+    for (size_t i = 0; i < len; i++) {
+        const json_t *item = json_array_get(value, i);
+        char text[URL_HOSTPORT_MAX];
+        struct url url;
+
+        if (!json_is_string(item) || url_parse_hostport(json_string_value(item), json_string_length(item), &url, NULL) < 0 ||
+            !(list[i] = strdup(url_hostport(&url, text)))) {
+            list_free(list, len);
+            return -EINVAL;
+        }
+    }
+    private_reset(settings);
+    settings->allow_private = list;
+    settings->allow_private_len = len;
+    settings->set_allow_private = true;
+    return 0;
+}
+
+static bool private_is_set(const struct settings *settings)
+{
+    return settings->set_allow_private;
+}
+
+static json_t *private_value(const struct settings *settings)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < settings->allow_private_len; i++)
+        json_array_append_new(array, json_string(settings->allow_private[i]));
+    return array;
+}
+
+static const struct setting SETTINGS[] = {
+    { "web.port", "TCP port of the web door on 127.0.0.1, from the next start on; without it the last one used, else any",
+        "a port from 1 to 65535", port_read, port_reset, port_is_set, port_value, json_null },
+    { "network.allow_private", "host:port pairs that connectors may reach although their addresses are private",
+        "a list of at most 64 \"host:port\" texts", private_read, private_reset, private_is_set, private_value, json_array },
+    { "log.level", "how much goes into log/daemon.log; debug includes what connectors log",
+        "one of \"error\", \"warn\", \"info\", \"debug\"", level_read, level_reset, level_is_set, level_value, level_fallback },
+};
+
+/* Keys of SPEC §12 whose concern does not exist yet. */
+static const char *const LATER[] = { "vault.auto_lock", "approval.expiry", "approval.confirm", "approval.max_pending", "notify.command",
+    "network.proxy" };
+
+static const struct setting *setting_find(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(SETTINGS); i++)
+        if (!strcmp(SETTINGS[i].key, key))
+            return &SETTINGS[i];
+    return NULL;
+}
+
+static bool is_later(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
+        if (!strcmp(LATER[i], key))
+            return true;
+    return false;
+}
+
+static int parse_section(const struct toml_node *section, const char *name, struct settings *settings, struct err *err)
+{
+    for (size_t i = 0; i < section->items_len; i++) {
+        const struct toml_node *node = section->items[i];
+        char key[128];
+
+        snprintf(key, sizeof key, "%s.%s", section->key, node->key);
+        const struct setting *setting = setting_find(key);
+        if (!setting && is_later(key))
+            return toml_fail(node, name, err, "%s has no effect in this version; remove the line", key);
+        if (!setting)
+            return toml_fail(node, name, err, "unknown setting %s; `aileron config list` shows those there are", key);
+        CLEANUP_JSON json_t *value = toml_to_json(node);
+        if (!value || setting->read(settings, value) < 0)
+            return toml_fail(node, name, err, "%s must be %s", key, setting->rule);
+    }
+    return 0;
+}
+
+static bool is_section(const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < ARRAY_LEN(SETTINGS); i++)
+        if (!strncmp(SETTINGS[i].key, key, len) && SETTINGS[i].key[len] == '.')
+            return true;
+    for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
+        if (!strncmp(LATER[i], key, len) && LATER[i][len] == '.')
+            return true;
+    return false;
+}
+
+int settings_parse(const char *text, size_t len, const char *name, struct settings *ret_settings, struct err *err)
+{
+    CLEANUP_PTR(toml_free) struct toml_node *root = NULL;
+    CLEANUP(settings_free) struct settings settings = SETTINGS_INIT;
+    int r = toml_parse(text, len, name, 1, &root, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < root->items_len; i++) {
+        const struct toml_node *section = root->items[i];
+
+        if (!is_section(section->key))
+            return toml_fail(section, name, err, "unknown setting %s; `aileron config list` shows those there are", section->key);
+        if (section->type != TOML_TABLE)
+            return toml_fail(section, name, err, "%s must be a section, written [%s]", section->key, section->key);
+        r = parse_section(section, name, &settings, err);
+        if (r < 0)
+            return r;
+    }
+    settings_free(ret_settings);
+    *ret_settings = settings;
+    settings = (struct settings) SETTINGS_INIT;
+    return 0;
+}
+
+int settings_format(const struct settings *settings, struct buf *out)
+{
+    char open[64] = "";
+    int r = buf_add_str(out, FILE_HEAD);
+
+    for (size_t i = 0; !r && i < ARRAY_LEN(SETTINGS); i++) {
+        const struct setting *setting = &SETTINGS[i];
+        int section_len = (int) strcspn(setting->key, ".");
+
+        if (!setting->is_set(settings))
+            continue;
+        if (strncmp(open, setting->key, (size_t) section_len) || open[section_len]) {
+            snprintf(open, sizeof open, "%.*s", section_len, setting->key);
+            r = buf_printf(out, "\n[%s]\n", open);
+        }
+        /* A JSON integer, plain text or list of plain text is the same in TOML. */
+        CLEANUP_JSON json_t *value = setting->value(settings);
+        CLEANUP_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
+        if (!r)
+            r = text ? buf_printf(out, "%s = %s\n", setting->key + section_len + 1, text) : -ENOMEM;
+    }
+    return r;
+}
+
+int settings_change(struct settings *settings, const char *key, const json_t *value, struct err *err)
+{
+    const struct setting *setting = setting_find(key);
+
+    if (!setting && is_later(key))
+        return err_set(err, ENOENT, "%s has no effect in this version", key);
+    if (!setting)
+        return err_set(err, ENOENT, "there is no setting %s", key);
+    if (!value || json_is_null(value)) {
+        setting->reset(settings);
+        return 0;
+    }
+    if (setting->read(settings, value) < 0)
+        return err_set(err, EINVAL, "%s must be %s", key, setting->rule);
+    return 0;
+}
+
+json_t *settings_to_json(const struct settings *settings)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(SETTINGS); i++) {
+        const struct setting *setting = &SETTINGS[i];
+
+        json_array_append_new(list,
+            json_pack("{s:s, s:o, s:o, s:s, s:s, s:s}", "key", setting->key, "value", setting->value(settings), "default",
+                setting->fallback(), "about", setting->about, "rule", setting->rule, "source",
+                setting->is_set(settings) ? "config.toml" : "default"));
+    }
+    return list;
+}
+
+char *settings_allow_private_text(const struct settings *settings)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(SETTINGS_ALLOW_PRIVATE_MAX * URL_HOSTPORT_MAX);
+
+    for (size_t i = 0; i < settings->allow_private_len; i++)
+        if (buf_printf(&text, "%s%s", i ? "\n" : "", settings->allow_private[i]) < 0)
+            return NULL;
+    return buf_take(&text);
+}
+
+int settings_load(const char *path, struct settings *ret_settings, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(TOML_MAX_BYTES);
+    struct err ours = ERR_INIT;
+    int r = file_read(AT_FDCWD, path, &text, &ours);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0) {
+        if (err)
+            *err = ours;
+        return r;
+    }
+    return settings_parse(buf_str(&text), text.len, "config.toml", ret_settings, err);
+}
+
+int settings_store(const char *path, const struct settings *settings, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(TOML_MAX_BYTES);
+    int r = settings_format(settings, &text);
+
+    if (r < 0)
+        return err_errno(err, -r, "cannot write %s", path);
+    return file_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
+}
