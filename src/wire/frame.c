@@ -240,9 +240,10 @@ const char *wire_get_str(struct wire_frame *frame, size_t max)
         frame->bad = true;
     if (frame->bad || !data)
         return "";
-    memmove(data - 1, data, len);
-    data[len - 1] = '\0';
-    return data - 1;
+    data--;
+    memmove(data, data + 1, len);
+    data[len] = '\0';
+    return data;
 }
 
 const void *wire_get_bytes(struct wire_frame *frame, size_t max, size_t *ret_len)
