@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "confine/sanitized.h"
 
 #include "base/banned.h"
 
@@ -190,7 +191,10 @@ static const struct rule begin_rules[] = {
 /* Stage two, on top of the first. */
 static const struct rule tighten_rules[] = {
     R(WORKER, mprotect, EACCES, BITS(2, PROT_EXEC, PROT_EXEC)),
+#if !CONFINE_SANITIZED
+    /* A sanitizer asks for the signal stack whenever a function does not return, _exit() among them. */
     R(BOX, sigaltstack, EPERM, ANY),
+#endif
     R(LISTED, seccomp, EPERM, ANY),
     R(LISTED, timer_create, EPERM, ANY),
 };
