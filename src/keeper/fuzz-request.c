@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     wire_init(&frame, KEEPER_HTTP, data[0]);
     if (data[1] & 1)
-        fd = memfd_sealed("fuzz", data, data[1]);
+        fd = memfd_sealed("fuzz", data, data[1] < size ? data[1] : size);
     if (fd >= 0)
         wire_put_fd(&frame, fd);
     require(buf_add(&frame.body, data + 2, size - 2) == 0 || size > LIMIT_FRAME_BYTES - 32);
