@@ -37,6 +37,7 @@ static void check(const struct toml_node *node, unsigned depth)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct toml_field fields[] = { { "a", TOML_INTEGER, true }, { "b", TOML_TABLE, false } };
     CLEANUP_PTR(toml_free) struct toml_node *root = NULL;
     CLEANUP_JSON json_t *json = NULL;
     struct err err = ERR_INIT;
@@ -46,6 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check(root, 0);
+    if (toml_check(root, "the file", fields, 2, "fuzz", &err) < 0)
+        require(!strncmp(err.message, "fuzz:", 5));
+    else
+        require(toml_get(root, "a") != NULL);
     json = toml_to_json(root);
     require(json != NULL);
     return 0;

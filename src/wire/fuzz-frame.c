@@ -85,9 +85,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         blob = memfd_sealed("fuzz", "sixteen bytes...", 16);
         other = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
+    wire_init(&frame, 1, 1);
     if (size < 1 + readers)
         return 0;
-    wire_init(&frame, 1, 1);
     if (buf_add(&frame.body, data + 1 + readers, size - 1 - readers) < 0)
         return 0;
     /* No spare room, so that a byte too many is one outside of the memory. */
