@@ -66,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 65536 || wire_pair(pair) < 0)
         return 0;
     memset(&fake, 0, sizeof(fake));
+    /* Every fourth length lets all waits time out. */
     fake.left_us = size % 4 ? 1000000 : 0;
     for (int i = 0; i < 2; i++)
         if (fcntl(pair[i], F_SETFL, O_NONBLOCK) < 0)
@@ -74,6 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         used = send_one(pair[1], data + at, size - at);
     shutdown(pair[1], SHUT_WR);
     serve.channel = pair[0];
+    if (serve_ready(pair[0], "fuzz") < 0)
+        abort();
     serve_run(&serve);
     /* Nothing runs before something was loaded. */
     if (fake.runs > 0 && fake.loads == 0)

@@ -20,8 +20,8 @@
 #include "base/banned.h"
 
 #define EXIT_USAGE 2
-/* Code, its image and the engine's own memory, beside the guest's. */
-#define RUN_DATA_MIB       512
+/* Code (LIMIT_BLOB_BYTES at most) and the engine's own memory, beside the guest's. */
+#define RUN_DATA_MIB       320
 #define COMPILE_DATA_MIB   4096
 #define STACK_BYTES        ((rlim_t) 8 * MIB)
 #define DESCRIPTION_MAX    256
