@@ -6,6 +6,10 @@
 #ifndef BASE_BANNED_H
 #define BASE_BANNED_H
 
+/* Macros in glibc's fortified headers when clang reads them. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atoll gets system popen rand srand mktemp tmpnam
 
 #endif
