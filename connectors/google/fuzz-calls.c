@@ -1,7 +1,7 @@
 /*
  * Fuzzer: what Google answers, and what is asked of the connector. The first byte
  * picks a good call; its lowest bit decides whether the rest takes the place of the
- * arguments or of the answers (split at the first 0x1e).
+ * arguments or of the answers (split at the first 0x1e), its highest makes them 429.
  */
 #include "fake-host.h"
 #include "samples.h"
@@ -34,10 +34,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct sample *sample;
     const char *rest = (const char *) data + 1, *split;
     char *args;
+    int status;
 
     if (size < 1)
         return 0;
-    sample = &samples[(data[0] >> 1) % SAMPLES];
+    sample = &samples[(data[0] >> 1 & 63) % SAMPLES];
+    status = data[0] & 0x80 ? 429 : 200;
     size--;
     fake_host_reset();
     if (data[0] & 1) {
@@ -53,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         split = memchr(rest, 0x1e, size);
         if (!split)
             split = rest + size;
-        fake_host_answer_bytes(200, rest, (size_t) (split - rest));
+        fake_host_answer_bytes(status, rest, (size_t) (split - rest));
         if (split < rest + size)
             fake_host_answer_bytes(200, split + 1, (size_t) (rest + size - split - 1));
         else if (sample->answers[1])
