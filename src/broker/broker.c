@@ -414,6 +414,7 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
         return err_set(err, ENOMEM, "out of memory");
     broker->magic = BROKER_MAGIC;
     broker->flags = flags;
+    broker->settings = (struct settings) SETTINGS_INIT;
     broker->keeper_program = broker->worker_program = broker->self_program = -1;
     broker->started_unix_ms = clock_unix_ms();
     broker->started_boot_ms = clock_boot_ms();
