@@ -16,14 +16,16 @@ static const char *payload_text(const json_t *event, const char *key)
     return json_get_str(json_object_get(event, "payload"), key);
 }
 
-/* What the event is about: the first of these that it names. */
+/* What the event is about: the first of these that it names, else its session. */
 static void subject_of(const json_t *event, char *out, size_t size)
 {
     static const char *const KEYS[] = { "aileron.action.name", "aileron.action.fqn",   "aileron.connector.fqn", "aileron.binding.name",
         "aileron.approval.id", "aileron.vault.path", "aileron.keyring.authority" };
-    const char *version;
+    const char *version, *session = json_get_str(event, "session_id");
 
     out[0] = '\0';
+    if (session)
+        snprintf(out, size, "session …%s", print_suffix(session));
     for (size_t i = 0; i < ARRAY_LEN(KEYS); i++) {
         const char *text = payload_text(event, KEYS[i]);
 
@@ -184,6 +186,7 @@ static int run_verify(struct cli *cli)
 {
     CLEANUP_JSON json_t *verdict = NULL;
     int code = cli_get(cli, "GET", "/v1/audit/verify", NULL, &verdict);
+    long long files;
     bool intact;
 
     if (code)
@@ -199,9 +202,9 @@ static int run_verify(struct cli *cli)
         return cli_failf(CODE_FAILED, "keep the files of the folder audit as they are; the receipts before this place are intact",
             "the audit log is BROKEN at %s: %s", where ? where : "an unknown place", what ? what : "it does not match its chain");
     }
-    fprintf(cli->out, "%sintact%s: %lld events in %lld files, each chained to the one before\n", term_style(cli->out, STYLE_GOOD),
-        term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")),
-        (long long) json_integer_value(json_object_get(verdict, "files")));
+    files = json_integer_value(json_object_get(verdict, "files"));
+    fprintf(cli->out, "%sintact%s: %lld events in %lld %s, each chained to the one before\n", term_style(cli->out, STYLE_GOOD),
+        term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")), files, files == 1 ? "file" : "files");
     print_field(cli->out, "head", json_get_str(verdict, "head"));
     return CODE_DONE;
 }

@@ -28,8 +28,8 @@ static int first_of(const char *const *places, const char *name, const char *pro
         if (asprintf(&path, "%s/%s%s", self, *places, name) < 0 || asprintf(&probed, "%s%s", path, probe) < 0)
             return -ENOMEM;
         if (access(probed, F_OK) == 0) {
-            *ret_path = TAKE_PTR(path);
-            return 0;
+            *ret_path = realpath(path, NULL);
+            return *ret_path ? 0 : err_errno(err, errno, "cannot find %s", path);
         }
     }
     err_set(err, ENOENT, "cannot find %s beside %s/aileron", what, self);
