@@ -3,6 +3,9 @@
  * the data, a guard page; the data stands at the end, so that reading or writing past it
  * faults. A machine that refuses to lock the pages still gets the secret, and
  * secret_memory_is_locked() says so, for the program's status.
+ *
+ * Mapping and locking cost more than a request may; a few wiped mappings of one
+ * page are kept for the next secret. Only one thread of a program has secrets.
  */
 #include "base/secret.h"
 
@@ -14,15 +17,30 @@
 
 #define SECRET_MAX ((size_t) 64 * 1024 * 1024)
 
+/* Under AddressSanitizer none is kept: a secret that is used after its end shall fault. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEPT_MAX 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEPT_MAX 0
+#endif
+#endif
+#ifndef KEPT_MAX
+#define KEPT_MAX 32
+#endif
+
 struct secret {
     uint8_t *data;
     size_t len;
     uint8_t *map;
     size_t map_len;
     size_t page;
+    struct secret *next; /* while kept */
 };
 
 static bool all_locked = true;
+static struct secret *kept;
+static size_t kept_len;
 
 bool secret_memory_is_locked(void)
 {
@@ -44,6 +62,21 @@ static int open_pages(struct secret *secret)
     return 0;
 }
 
+/* A kept mapping, all zero; NULL when there is none or it is too small. */
+static struct secret *reuse(size_t len)
+{
+    struct secret *secret = kept;
+
+    if (!secret || len > secret->page)
+        return NULL;
+    kept = secret->next;
+    kept_len--;
+    secret->next = NULL;
+    secret->data = secret->map + 2 * secret->page - len;
+    secret->len = len;
+    return secret;
+}
+
 int secret_new(size_t len, struct secret **ret_secret)
 {
     CLEANUP_PTR(secret_free) struct secret *secret = NULL;
@@ -52,6 +85,11 @@ int secret_new(size_t len, struct secret **ret_secret)
 
     if (len > SECRET_MAX)
         return -ENOMEM;
+    secret = reuse(len);
+    if (secret) {
+        *ret_secret = TAKE_PTR(secret);
+        return 0;
+    }
     secret = calloc(1, sizeof *secret);
     if (!secret)
         return -ENOMEM;
@@ -119,6 +157,12 @@ void secret_free(struct secret *secret)
         return;
     if (secret->data)
         secret_wipe(secret->map + secret->page, secret->map_len - 2 * secret->page);
+    if (secret->data && secret->map_len == 3 * secret->page && kept_len < KEPT_MAX) {
+        secret->next = kept;
+        kept = secret;
+        kept_len++;
+        return;
+    }
     if (secret->map)
         munmap(secret->map, secret->map_len);
     free(secret);
