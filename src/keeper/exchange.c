@@ -318,7 +318,6 @@ static bool set_fixed(CURL *easy)
     } texts[] = {
         { CURLOPT_PROXY, "" },
         { CURLOPT_NOPROXY, "*" },
-        { CURLOPT_PROTOCOLS_STR, "http,https" },
         { CURLOPT_REDIR_PROTOCOLS_STR, "https" },
         { CURLOPT_CAINFO, NULL },
         { CURLOPT_CAPATH, NULL },
@@ -374,7 +373,8 @@ static bool set_lists(struct exchange *exchange, int64_t timeout_ms)
 {
     CURL *easy = exchange->easy;
 
-    return curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK &&
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, exchange->request->url.tls ? "https" : "http") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->lines.nodes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_RESOLVE, exchange->resolve) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&

@@ -13,6 +13,8 @@
 #include "base/banned.h"
 
 #define SESSION_MAGIC 0x6b736573u
+/* Answers of up to LIMIT_RESPONSE_BYTES each that a broker may leave unread; a broker that works takes them at once. */
+#define UNREAD_MAX 128
 
 struct session {
     uint32_t magic;
@@ -116,7 +118,9 @@ static void on_answer(const struct http_answer *answer, void *userdata)
 {
     struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
 
-    if (result_send(session, answer) == -EMSGSIZE) {
+    if (channel_queued(session->channel) >= UNREAD_MAX) {
+        session->fn(-ENOBUFS, session->userdata);
+    } else if (result_send(session, answer) == -EMSGSIZE) {
         struct http_answer failure = {
             .id = answer->id,
             .outcome = KEEPER_HTTP_NETWORK,
