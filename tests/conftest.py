@@ -111,7 +111,7 @@ def make_google_home(connect_to, ca, workspace, **more):
                 ca.path, **more)
     made.token = token
     made.start()
-    made.install(paths.GOOGLE, *sorted((paths.GOOGLE / "actions").glob("*.md")))
+    made.install(paths.GOOGLE, paths.GOOGLE / "actions")
     return made
 
 

@@ -49,7 +49,6 @@ BROKEN = {
     "unknown key": ('version = "1.0.0"\n\n[[req', 'version = "1.0.0"\nnosuch = 1\n\n[[req'),
     "unknown key in an input": ('description = "some text"', 'description = "some text"\nnosuch = 1'),
     "unknown table": ("[match]", "[nosuch]\nx = 1\n[match]"),
-    "name of another file": ('name = "NAME"\nversion', 'name = "other"\nversion'),
     "bad name": ('name = "NAME"\nversion', 'name = "Bad Name"\nversion'),
     "bad version": ('version = "1.0.0"\n\n[[req', 'version = "1.0"\n\n[[req'),
     "no intent": ('intent = "tests"', ""),

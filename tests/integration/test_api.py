@@ -82,7 +82,7 @@ def test_odd_paths_and_queries_are_refused(probe_home, path):
     assert 400 <= probe_home.api("GET", path).status < 500
 
 
-BAD_BODIES = {"not JSON": "hello", "an array": "[]", "empty": "", "key twice": '{"args":{},"args":{}}', "too deep": '{"args":' * 100,
+BAD_BODIES = {"not JSON": "hello", "an array": "[]", "key twice": '{"args":{},"args":{}}', "too deep": '{"args":' * 100,
               "unknown key": '{"args":{},"nosuch":1}', "args a list": '{"args":[]}', "args text": '{"args":"x"}',
               "not UTF-8": b'{"args":{"stdout":"\xff"}}', "NUL": b'{"args":{}}\0', "bytes after it": '{"args":{}}{}',
               "nodes": '{"args":{"calls":[' + '"",' * 120_000 + '""]}}'}
@@ -91,7 +91,7 @@ BAD_BODIES = {"not JSON": "hello", "an array": "[]", "empty": "", "key twice": '
 @pytest.mark.parametrize("what", BAD_BODIES)
 def test_a_malformed_body_is_400(probe_home, what):
     answer = probe_home.api("POST", "/v1/actions/probe/run", BAD_BODIES[what])
-    assert answer.status == 400, answer
+    assert answer.status in (400, 413), answer
     assert answer.json()["error"]["message"]
 
 

@@ -64,7 +64,7 @@ def eventful(built, probe_folder, hostile_server, ca):
     changed.write_text((probe_folder / "actions/probe-sure.md").read_text() + "\nMore words.\n")
     home.cli("action", "add", "--local", changed, check=0)
     session = home.api("POST", "/v1/sessions", {"agent": "tests"}).json()
-    home.api("POST", "/v1/actions/probe/run", {"args": args_of(stdout="{}")}, token=session["token"])
+    home.api("POST", "/v1/actions/probe/run", {"args": args_of(stdout='{"output":{}}')}, token=session["token"])
     home.api("POST", f"/v1/sessions/{session['session_id']}/end")
     home.api("DELETE", "/v1/actions/probe-read")
     home.stop()

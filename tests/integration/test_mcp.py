@@ -77,7 +77,7 @@ def test_protocol_errors(probe_home):
                            ('{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', None), ("[" * 200 + "]" * 200, None)):
             relay.send(text)
             error = relay.receive()["error"]
-            assert error["code"] == code if code else error["code"] in (-32700, -32600), text
+            assert error["code"] == code if code else error["code"] in (-32700, -32600), (text, error)
         assert relay.request("ping")["result"] == {}, "the connection lives on"
 
 

@@ -60,7 +60,7 @@ def nameserver(dns_address):
 @pytest.fixture(scope="module")
 def resolving_home(built, probe_folder, hostile_server, ca, nameserver, tmp_path_factory):
     folder = tmp_path_factory.mktemp("resolver")
-    origins = [f"https://{host}:443" for host in HOSTS]
+    origins = ["https://rebind.test:443", "https://evil.test:443"]
     home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", origins, PROBE_TOKEN)],
                 [f"evil.test:443:127.0.0.1:{hostile_server.port}"], ca.path,
                 prefix=resolver_namespace(folder, nameserver.address, ["169.254.169.254 hosts-file.test"]))
@@ -105,7 +105,7 @@ def connections(sockets):
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_name_of_a_private_address_is_refused(resolving_home, nameserver, listener, address):
-    failure = refused(resolving_home, f"https://{NAMES[address]}/do/ok", credential="api_key", action="probe-once")
+    failure = refused(resolving_home, f"https://{NAMES[address]}/do/ok", action="probe-once")
     assert failure["class"] == "capability_denied", failure
     assert NAMES[address] in [name for name, _ in nameserver.asked], "the rig's resolver was not asked"
     assert connections(listener) == 0

@@ -127,6 +127,7 @@ URLS = {
     "not ASCII host": "https://evıl.test/do/ok",
     "brackets": "https://[evil.test]/do/ok",
     "IPv6 zone": "https://[::1%25lo]/do/ok",
+    "a dot after the host": "https://evil.test./do/ok",
     "far too long": "https://evil.test/do/ok?" + "x" * 100_000,
 }
 
@@ -145,7 +146,6 @@ OUTSIDE = {
     "another port": "https://evil.test:8443/do/ok",
     "a host below": "https://sub.evil.test/do/ok",
     "a host that ends alike": "https://notevil.test/do/ok",
-    "a trailing dot": "https://evil.test./do/ok",
     "plain http": "http://evil.test/do/ok",
     "plain http on 443": "http://evil.test:443/do/ok",
     "an address": "https://192.0.2.1/do/ok",

@@ -154,7 +154,7 @@ def test_arguments_are_in_no_log_and_no_receipt(secret_home, hostile):
 def test_what_a_connector_logs_is_logged_cleaned(secret_home):
     """The log function exists to be read; what must not come through is anything that forges a line."""
     secret_home.cli("config", "set", "log.level", "debug", check=0)
-    probe(secret_home, logs=["said by the connector\nforged line\x1b[31m\x00"], level="warn", stdout="{}")
+    probe(secret_home, logs=["said by the connector\nforged line\x1b[31m\x00"], level="warn")
     log = secret_home.log()
     assert "said by the connector" in log
     assert "\x1b" not in log and "\x00" not in log
@@ -162,7 +162,7 @@ def test_what_a_connector_logs_is_logged_cleaned(secret_home):
 
 
 def test_an_unknown_level_and_bad_text_do_no_harm(secret_home):
-    probe(secret_home, logs=[b"\xff\xfe not UTF-8", b"", b"x" * 100_000], level="no such level", stdout="{}")
+    probe(secret_home, logs=[b"\xff\xfe not UTF-8", b"", b"x" * 100_000], level="no such level")
     assert max(len(line) for line in secret_home.log().splitlines()) < 4096
 
 
@@ -170,7 +170,7 @@ def test_a_flood_of_log_lines_is_cut(built, probe_folder, hostile_server, ca):
     home = make_probe_home(probe_folder, hostile_server, ca)
     try:
         before = len(home.log())
-        assert probe(home, logs=["line"] * 5000, stdout="{}").failure is None
+        assert probe(home, logs=["line"] * 5000).failure is None
         assert len(home.log()) - before < 200_000
     finally:
         home.close()

@@ -36,6 +36,12 @@ def running_call(home, hostile, *args, **more):
         yield future
 
 
+def works_again(home, **more):
+    """A new keeper is there and answers: what a person waits for after an incident."""
+    envelope_text = envelope("https://evil.test/do/ok", **more)
+    wait_for(lambda: probe(home, envelope_text).results, "a call that works", 10, 0.1)
+
+
 def test_a_killed_worker(module_home, hostile):
     with running_call(module_home, hostile, envelope("https://slow.test/do/hang"), action="probe-once") as call:
         for pid in module_home.children("worker"):
@@ -53,9 +59,10 @@ def test_a_killed_keeper(module_home, hostile):
     with running_call(module_home, hostile, envelope("https://slow.test/do/hang", "POST", body="x"), action="probe-once") as call:
         module_home.kill(before)
         failure = call.result(10).failure
-    assert failure["class"] in ("network_error", "binding_failed"), failure
-    wait_for(lambda: [pid for pid in module_home.children("keeper") if pid != before], "another keeper", 5)
-    assert ask(module_home, "https://evil.test/do/ok", credential="api_key")["status"] == 200
+    # The POST had reached the provider: nobody knows what became of it.
+    assert failure["class"] == "network_error" and failure["details"]["outcome"] == "unknown", failure
+    works_again(module_home, credential="api_key")
+    assert before not in module_home.children("keeper")
 
 
 def test_a_keeper_that_hangs_is_replaced(module_home, hostile):
@@ -69,7 +76,8 @@ def test_a_keeper_that_hangs_is_replaced(module_home, hostile):
     finally:
         if alive(before):
             os.kill(before, signal.SIGCONT)
-    assert ask(module_home, "https://evil.test/do/ok")["status"] == 200
+    works_again(module_home)
+    assert before not in module_home.children("keeper")
 
 
 def test_a_worker_that_hangs_is_replaced(module_home, hostile):
@@ -86,12 +94,13 @@ def test_a_worker_that_hangs_is_replaced(module_home, hostile):
 
 def test_killed_again_and_again(module_home):
     """Ten deaths in a row do not use up the supervisor's patience for long."""
-    for _ in range(10):
-        for pid in module_home.children("keeper"):
-            module_home.kill(pid)
-        wait_for(lambda: module_home.children("keeper"), "another keeper", 20)
-    wait_for(lambda: probe(module_home, envelope("https://evil.test/do/ok")).results, "a call that works", 20)
-    assert module_home.cli("status", "--json", check=0).json()["restarts"]["keeper"] >= 10
+    before = module_home.cli("status", "--json", check=0).json()["restarts"]["keeper"]
+    for _ in range(6):
+        [pid] = wait_for(lambda: module_home.children("keeper"), "a keeper", 20)
+        module_home.kill(pid)
+        wait_for(lambda: [other for other in module_home.children("keeper") if other != pid], "another keeper", 20)  # noqa: B023
+    works_again(module_home)
+    assert module_home.cli("status", "--json", check=0).json()["restarts"]["keeper"] >= before + 6
 
 
 def test_the_end_of_the_broker_ends_all(built, probe_folder, hostile_server, hostile, ca):

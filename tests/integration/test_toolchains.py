@@ -142,7 +142,7 @@ def test_a_module_runs(toolchain_home, hostile, tmp_path, name, build):
     (tmp_path / "manifest.toml").write_text(MANIFEST.replace("FQN", name))
     action = toolchain_home.base / f"{name}.md"
     action.write_text(ACTION.replace("FQN", name))
-    toolchain_home.install(tmp_path, action)
+    toolchain_home.install(tmp_path, action, bind=[f"FQN=local://{name}"])
     mark = hostile.mark()
     for _ in range(3):
         output = toolchain_home.output(name, {"url": "https://evil.test/do/ok"})

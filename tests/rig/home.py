@@ -145,11 +145,11 @@ class Home:
         self.remember()
         return self.cli("daemon", "stop", check=0)
 
-    def install(self, folder, *actions):
-        """Installs a connector folder and action files; fails the test when either is refused."""
+    def install(self, folder, *actions, bind=()):
+        """Installs a connector folder and action files (or folders of them); fails the test when one is refused."""
         self.cli("connector", "install", "--local", folder, check=0)
         for action in actions:
-            self.cli("action", "add", "--local", action, check=0)
+            self.cli("action", "add", "--local", action, *[word for pair in bind for word in ("--bind", pair)], check=0)
 
     def run_action(self, name, args=None, check=None, timeout=60, **more):
         """`aileron action run NAME --args - --json`: the Result; args is the JSON object."""

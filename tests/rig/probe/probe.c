@@ -151,10 +151,11 @@ static void misbehave(void)
     if (sleep_ms)
         nanosleep(&(struct timespec) { sleep_ms / 1000, sleep_ms % 1000 * 1000000 }, NULL);
     for (long i = 0; i < grow; i++) {
-        char *block = malloc(1024 * 1024);
+        volatile char *block = malloc(1024 * 1024);
         if (!block)
             __builtin_trap();
-        memset(block, 1, 1024 * 1024);
+        for (size_t at = 0; at < 1024 * 1024; at += 4096)
+            block[at] = 1;
     }
     for (long i = 0; i < flood; i++)
         putchar('x');
