@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define CLEANUP(function) __attribute__((cleanup(function), unused))
 
 /* For `type *p`: defines function##_p(type **), used by CLEANUP_PTR(function). */
 #define DEFINE_CLEANUP_PTR(type, function)                     \

@@ -16,9 +16,11 @@
 
 static int parse(const char *text, unsigned depth, unsigned nodes, struct err *err)
 {
-    CLEANUP_JSON json_t *json = NULL;
+    json_t *json = NULL;
+    int r = json_parse(text, strlen(text), (struct json_limits) { 1000000, depth, nodes }, &json, err);
 
-    return json_parse(text, strlen(text), (struct json_limits) { 1000000, depth, nodes }, &json, err);
+    json_decref(json);
+    return r;
 }
 
 static void test_limits(void **state)
@@ -79,8 +81,8 @@ static void test_deep_and_wide(void **state)
 {
     size_t len = 1000000;
     char *text = malloc(len);
-    json_t *json = NULL;
     struct err err = ERR_INIT;
+    json_t *json = NULL;
 
     assert_non_null(text);
     memset(text, '[', len);

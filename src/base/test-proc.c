@@ -152,7 +152,7 @@ static void test_signals_and_session(void **state)
 
 static void test_dies_with_parent(void **state)
 {
-    const char *const argv[] = { "sh", "-c", "sleep 60", NULL };
+    const char *const argv[] = { "sh", "-c", "exec sleep 60", NULL };
     const char *const envp[] = { "PATH=/bin:/usr/bin", NULL };
     struct proc_spec spec = shell_spec(argv, envp);
     struct pollfd poll_fd = { .events = POLLIN };

@@ -60,6 +60,14 @@ static void run_for(int64_t ms)
     assert_int_equal(loop_run(loop), 0);
 }
 
+/* Runs until `*value` is `wanted`, at most five seconds. */
+static void run_until(const int *value, int wanted)
+{
+    for (int i = 0; i < 5000 && *value != wanted; i++)
+        run_for(1);
+    assert_int_equal(*value, wanted);
+}
+
 static int on_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
 {
     struct end *end = userdata;
@@ -138,12 +146,10 @@ static void test_both_ways(void **state)
     assert_int_equal(channel_new(loop, sockets[1], on_frame, on_close, &b, &b.channel), 0);
     for (uint32_t i = 0; i < 500; i++)
         assert_int_equal(queue_number(b.channel, i, 10), 0);
-    run_for(50);
+    run_until(&b.received, 500);
     assert_int_equal(a.received, 500);
-    assert_int_equal(b.received, 500);
     channel_free(a.channel);
-    run_for(10);
-    assert_int_equal(b.closed, 1);
+    run_until(&b.closed, 1);
     assert_int_equal(b.reason, 0);
     assert_int_equal(queue_number(b.channel, 0, 0), -EPIPE);
     channel_free(b.channel);
@@ -165,6 +171,7 @@ static void test_queue(void **state)
         assert_int_equal(wire_get_u32(&frame), i);
         wire_free(&frame);
     }
+    run_for(1);
     assert_int_equal(channel_queued(a.channel), 0);
     assert_int_equal(a.closed, 0);
     channel_free(a.channel);
@@ -183,8 +190,7 @@ static void flood(size_t padding, uint32_t at_most)
     assert_int_equal(a.closed, 0);
     assert_int_equal(channel_queued(a.channel), 0);
     assert_int_equal(queue_number(a.channel, 0, 0), -EPIPE);
-    run_for(5);
-    assert_int_equal(a.closed, 1);
+    run_until(&a.closed, 1);
     assert_int_equal(a.reason, -ENOBUFS);
     assert_null(a.channel);
     close(peer);
@@ -203,17 +209,16 @@ static void test_pause(void **state)
 
     for (uint32_t i = 0; i < 3; i++)
         send_number(peer, i, 0);
+    run_until(&a.received, 1);
     run_for(5);
     assert_int_equal(a.received, 1);
     channel_pause(a.channel, false);
-    run_for(5);
-    assert_int_equal(a.received, 2);
+    run_until(&a.received, 2);
     a.pause_in_frame = false;
     close(peer);
     channel_pause(a.channel, false);
-    run_for(5);
+    run_until(&a.closed, 1);
     assert_int_equal(a.received, 3);
-    assert_int_equal(a.closed, 1);
     assert_int_equal(a.reason, 0);
     channel_free(a.channel);
 }
@@ -227,9 +232,8 @@ static void test_fair(void **state)
     for (uint32_t i = 0; i < 200; i++)
         send_number(peer_a, i, 0);
     send_number(peer_b, 0, 0);
-    run_for(20);
-    assert_int_equal(a.received, 200);
-    assert_int_equal(b.received, 1);
+    run_until(&a.received, 200);
+    run_until(&b.received, 1);
     assert_in_range(b.other_before, 0, 32);
     channel_free(a.channel);
     channel_free(b.channel);
@@ -245,9 +249,8 @@ static void test_garbage(void **state)
     send_number(peer, 0, 0);
     assert_int_equal(send(peer, "garbage", 7, 0), 7);
     send_number(peer, 1, 0);
-    run_for(5);
+    run_until(&a.closed, 1);
     assert_int_equal(a.received, 1);
-    assert_int_equal(a.closed, 1);
     assert_int_equal(a.reason, -EPROTO);
     assert_null(a.channel);
     close(peer);
@@ -260,9 +263,8 @@ static void test_refused(void **state)
 
     send_number(peer, 0, 0);
     send_number(peer, 1, 0);
-    run_for(5);
+    run_until(&a.closed, 1);
     assert_int_equal(a.received, 1);
-    assert_int_equal(a.closed, 1);
     assert_int_equal(a.reason, -EPROTO);
     channel_free(a.channel);
     close(peer);
@@ -292,9 +294,8 @@ static void test_last_words(void **state)
     close(peer);
     assert_int_equal(queue_number(a.channel, 0, 0), -EPIPE);
     assert_int_equal(queue_number(a.channel, 0, 0), -EPIPE);
-    run_for(5);
+    run_until(&a.closed, 1);
     assert_int_equal(a.received, 1);
-    assert_int_equal(a.closed, 1);
     channel_free(a.channel);
 }
 

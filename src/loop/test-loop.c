@@ -307,11 +307,11 @@ static void test_child(void **state)
     assert_int_equal(loop_run(loop), 0);
     assert_null(child);
     assert_int_equal(WEXITSTATUS(child_status), 3);
-    pid = loop_child_pid(start_shell("sleep 100", &child));
+    pid = loop_child_pid(start_shell("exec sleep 100", &child));
     loop_child_kill(child, SIGTERM);
     assert_int_equal(loop_run(loop), 0);
     assert_int_equal(WTERMSIG(child_status), SIGTERM);
-    pid = loop_child_pid(start_shell("trap '' TERM; sleep 100", &child));
+    pid = loop_child_pid(start_shell("trap '' TERM; while :; do sleep 1; done", &child));
     loop_child_free(TAKE_PTR(child));
     assert_int_equal(kill(pid, 0), -1);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
