@@ -54,34 +54,71 @@ void *call_range(const struct call *call, uint32_t ptr, uint64_t len)
     return call->memory + ptr;
 }
 
-#define DEFINE_ACCESS(bits)                                                                      \
-    bool call_get_u##bits(const struct call *call, uint32_t ptr, uint##bits##_t *ret)            \
-    {                                                                                            \
-        const uint8_t *at = call_range(call, ptr, bits / 8);                                     \
-        uint64_t value = 0;                                                                      \
-                                                                                                 \
-        if (!at)                                                                                 \
-            return false;                                                                        \
-        for (unsigned i = 0; i < bits / 8; i++)                                                  \
-            value |= (uint64_t) at[i] << (8 * i);                                                \
-        *ret = (uint##bits##_t) value;                                                           \
-        return true;                                                                             \
-    }
-#define DEFINE_STORE(bits)                                                                       \
-    bool call_put_u##bits(const struct call *call, uint32_t ptr, uint##bits##_t value)           \
-    {                                                                                            \
-        uint8_t *at = call_range(call, ptr, bits / 8);                                           \
-                                                                                                 \
-        if (!at)                                                                                 \
-            return false;                                                                        \
-        for (unsigned i = 0; i < bits / 8; i++)                                                  \
-            at[i] = (uint8_t) (value >> (8 * i));                                                \
-        return true;                                                                             \
-    }
+static bool load(const struct call *call, uint32_t ptr, unsigned bytes, uint64_t *ret)
+{
+    const uint8_t *at = call_range(call, ptr, bytes);
+    uint64_t value = 0;
 
-DEFINE_ACCESS(8)
-DEFINE_ACCESS(16)
-DEFINE_ACCESS(32)
-DEFINE_ACCESS(64)
-DEFINE_STORE(32)
-DEFINE_STORE(64)
+    if (!at)
+        return false;
+    for (unsigned i = 0; i < bytes; i++)
+        value |= (uint64_t) at[i] << (8 * i);
+    *ret = value;
+    return true;
+}
+
+static bool store(const struct call *call, uint32_t ptr, unsigned bytes, uint64_t value)
+{
+    uint8_t *at = call_range(call, ptr, bytes);
+
+    if (!at)
+        return false;
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (uint8_t) (value >> (8 * i));
+    return true;
+}
+
+bool call_get_u8(const struct call *call, uint32_t ptr, uint8_t *ret)
+{
+    uint64_t value = 0;
+    bool good = load(call, ptr, sizeof(*ret), &value);
+
+    if (good)
+        *ret = (uint8_t) value;
+    return good;
+}
+
+bool call_get_u16(const struct call *call, uint32_t ptr, uint16_t *ret)
+{
+    uint64_t value = 0;
+    bool good = load(call, ptr, sizeof(*ret), &value);
+
+    if (good)
+        *ret = (uint16_t) value;
+    return good;
+}
+
+bool call_get_u32(const struct call *call, uint32_t ptr, uint32_t *ret)
+{
+    uint64_t value = 0;
+    bool good = load(call, ptr, sizeof(*ret), &value);
+
+    if (good)
+        *ret = (uint32_t) value;
+    return good;
+}
+
+bool call_get_u64(const struct call *call, uint32_t ptr, uint64_t *ret)
+{
+    return load(call, ptr, sizeof(*ret), ret);
+}
+
+bool call_put_u32(const struct call *call, uint32_t ptr, uint32_t value)
+{
+    return store(call, ptr, sizeof(value), value);
+}
+
+bool call_put_u64(const struct call *call, uint32_t ptr, uint64_t value)
+{
+    return store(call, ptr, sizeof(value), value);
+}

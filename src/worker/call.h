@@ -25,10 +25,10 @@ struct module;
 /* Why the host stops the guest; CALL_GOES_ON while it does not. */
 enum call_end {
     CALL_GOES_ON,
-    CALL_EXITS,       /* proc_exit */
-    CALL_TIMES_OUT,   /* in a wait of the host */
+    CALL_EXITS,          /* proc_exit */
+    CALL_TIMES_OUT,      /* in a wait of the host */
     CALL_TALKS_TOO_MUCH, /* standard output */
-    CALL_IS_ALONE,    /* the channel is gone or lies: the worker ends */
+    CALL_IS_ALONE,       /* the channel is gone or lies: the worker ends */
 };
 
 struct call {
@@ -53,9 +53,8 @@ struct call {
 
     unsigned log_lines;
     unsigned http_requests;
-    bool http_waits; /* an HTTP frame is unanswered */
-    bool late;       /* so is one of the earlier call `late_id`, whose answer is dropped */
-    uint32_t late_id;
+    bool http_waits;  /* an HTTP frame is unanswered */
+    uint32_t late_id; /* the last call before this one that ended so, 0: none; answers to it and its elders are dropped */
     bool has_response;
     uint32_t response_status;
     const uint8_t *response;

@@ -58,7 +58,7 @@ int call_run(struct call *call, struct module *module, uint64_t memory_bytes, ui
         if (call->in[i] == 'l')
             host(call, "log", 0, 8);
     }
-    *ret_result = (struct call_result) { .exit_code = 7 };
+    *ret_result = (struct call_result){ .exit_code = 7 };
     return call->end == CALL_IS_ALONE ? -EPIPE : 0;
 }
 

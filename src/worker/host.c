@@ -106,9 +106,8 @@ static bool response_receive(struct call *call)
         return true;
     }
     call->has_response = true;
-    if (!call->late || frame->id != call->late_id || frame->type != WORKER_HTTP_RESULT)
+    if (frame->type != WORKER_HTTP_RESULT || frame->id == 0 || frame->id > call->late_id)
         return true;
-    call->late = false;
     response_drop(call);
     return false;
 }

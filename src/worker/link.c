@@ -129,7 +129,8 @@ static int find(const wasm_importtype_t *import, const struct host_table *const 
         return err_set(err, EPERM, "the module imports %s.%s, but there is no module of that name", module_text, name_text);
     function = table_find(*table, name);
     if (!function)
-        return err_set(err, EPERM, "the module imports %s.%s, which does not exist or needs a capability", module_text, name_text);
+        return err_set(
+            err, EPERM, "the module imports %s.%s, which does not exist or needs a capability", module_text, name_text);
     if ((*table)->by_permission && !list_has(*allowed ? allowed : ALLOWED_DEFAULT, function->name))
         return err_set(err, EPERM, "the module imports %s.%s, which its manifest does not declare", module_text, name_text);
     *ret_table = *table;
@@ -144,7 +145,8 @@ static int link_one(wasmtime_linker_t *linker, const wasm_importtype_t *import, 
     wasm_functype_t *type = NULL;
     wasmtime_error_t *error = NULL;
 
-    if (!types_match(wasm_functype_params(wanted), function->params) || !types_match(wasm_functype_results(wanted), function->result))
+    if (!types_match(wasm_functype_params(wanted), function->params) ||
+        !types_match(wasm_functype_results(wanted), function->result))
         return err_set(err, EINVAL, "the module imports %s.%s with another signature", table->module, function->name);
     type = type_make(function);
     error = wasmtime_linker_define_func_unchecked(linker, table->module, strlen(table->module), function->name,

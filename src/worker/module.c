@@ -54,7 +54,8 @@ static int check_exports(const struct module *module, struct err *err)
 
     module_exports(module->code, &start, &memory, &bytes);
     if (!start)
-        return err_set(err, EINVAL, "the module exports no function _start without parameters and results: it is not a WASI command");
+        return err_set(
+            err, EINVAL, "the module exports no function _start without parameters and results: it is not a WASI command");
     if (!memory)
         return err_set(err, EINVAL, "the module exports no memory named \"memory\"");
     if (bytes > module->ceiling_bytes)

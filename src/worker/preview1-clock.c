@@ -27,7 +27,8 @@
 
 enum { EVENT_CLOCK = 0, EVENT_FD_READ = 1, EVENT_FD_WRITE = 2 };
 
-static const clockid_t clock_ids[CLOCKS] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_PROCESS_CPUTIME_ID };
+static const clockid_t clock_ids[CLOCKS] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID,
+    CLOCK_PROCESS_CPUTIME_ID };
 
 static bool clock_now_ns(const struct call *call, uint32_t id, int64_t *ret_ns)
 {

@@ -18,12 +18,12 @@
 
 #include "base/banned.h"
 
-#define IOVS_MAX          1024 /* as IOV_MAX */
-#define FDSTAT_BYTES      24
-#define RIGHT_FD_READ     (1ull << 1)
-#define RIGHT_FD_WRITE    (1ull << 6)
-#define RIGHT_POLL_FD     (1ull << 27)
-#define RANDOM_CHUNK      4096u
+#define IOVS_MAX       1024 /* as IOV_MAX */
+#define FDSTAT_BYTES   24
+#define RIGHT_FD_READ  (1ull << 1)
+#define RIGHT_FD_WRITE (1ull << 6)
+#define RIGHT_POLL_FD  (1ull << 27)
+#define RANDOM_CHUNK   4096u
 
 bool wasi_fd_is_open(const struct call *call, uint32_t fd)
 {
@@ -66,7 +66,8 @@ static int32_t empty_sizes(struct call *call, const wasmtime_val_raw_t *args)
 /* Nothing is written, yet a bad pointer is a bad pointer. */
 static int32_t empty_list(struct call *call, const wasmtime_val_raw_t *args)
 {
-    return call_range(call, (uint32_t) args[0].i32, 0) && call_range(call, (uint32_t) args[1].i32, 0) ? WASI_SUCCESS : WASI_EFAULT;
+    return call_range(call, (uint32_t) args[0].i32, 0) && call_range(call, (uint32_t) args[1].i32, 0) ? WASI_SUCCESS
+                                                                                                      : WASI_EFAULT;
 }
 
 /* One (pointer, length) pair of a vector. NULL when the pair or its bytes are out of range. */

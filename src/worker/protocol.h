@@ -7,9 +7,9 @@
  * LOADED or REFUSED, then serves any number of RUN frames, one at a time. While a
  * call runs it may send LOG and HTTP (each HTTP gets exactly one HTTP_RESULT
  * before the guest goes on), then DONE. LOADED and REFUSED carry the id of the LOAD;
- * LOG, HTTP, HTTP_RESULT and DONE the id of the RUN that they belong to. A call that timed out while it
- * waited ends with DONE and without its HTTP_RESULT; the broker may still send that (it
- * is dropped), but must not use the same id for another RUN before it did. Of the requests of one call
+ * LOG, HTTP, HTTP_RESULT and DONE the id of the RUN that they belong to; ids of RUN grow. A call that
+ * timed out while it waited ends with DONE and without its HTTP_RESULT; the broker may still send that, at any time (it
+ * is dropped). Of the requests of one call
  * LIMIT_HTTP_REQUESTS_PER_CALL + 1 are sent, so that the broker can refuse the last one;
  * more get -1 without a frame. `aileron-worker --compile` sends READY,
  * gets one COMPILE, answers COMPILED or REFUSED and exits. Anything out of turn ends the
@@ -19,7 +19,7 @@
 #define WORKER_PROTOCOL_H
 
 #define WORKER_PROTOCOL_VERSION 1
-#define WORKER_CHANNEL_FD 3
+#define WORKER_CHANNEL_FD       3
 
 enum worker_frame_type {
     /* worker → broker: u32 protocol version, str engine version, str engine config and CPU key, str confinement */
@@ -52,9 +52,9 @@ enum worker_frame_type {
 enum worker_log_level { WORKER_LOG_DEBUG, WORKER_LOG_INFO, WORKER_LOG_WARN, WORKER_LOG_ERROR };
 
 enum worker_outcome {
-    WORKER_EXITED = 0,     /* proc_exit or return from _start; exit code says which */
-    WORKER_TRAPPED = 1,    /* unreachable, out of bounds, ... */
-    WORKER_TIMED_OUT = 2,  /* wall time */
+    WORKER_EXITED = 0,        /* proc_exit or return from _start; exit code says which */
+    WORKER_TRAPPED = 1,       /* unreachable, out of bounds, ... */
+    WORKER_TIMED_OUT = 2,     /* wall time */
     WORKER_OUT_OF_MEMORY = 3, /* a memory.grow or start was refused by the limit and the guest then failed */
     WORKER_STACK_OVERFLOW = 4,
     WORKER_STDOUT_TOO_LONG = 5,

@@ -35,8 +35,8 @@ static void classify_trap(wasmtime_trap_code_t code, bool refused, struct call_r
 }
 
 /* Exactly one of `error`, `trap` or neither is set. */
-static void classify(const struct call *call, const wasmtime_error_t *error, const wasm_trap_t *trap, bool refused,
-    struct call_result *result)
+static void classify(
+    const struct call *call, const wasmtime_error_t *error, const wasm_trap_t *trap, bool refused, struct call_result *result)
 {
     wasmtime_trap_code_t code = 0;
 
@@ -59,7 +59,8 @@ static void classify(const struct call *call, const wasmtime_error_t *error, con
         classify_trap(code, refused, result);
     } else if (trap || error) {
         result->outcome = failure(refused, WORKER_TRAPPED);
-        snprintf(result->trap, sizeof(result->trap), "%s", refused ? "not enough memory to start" : "the module could not be started");
+        snprintf(
+            result->trap, sizeof(result->trap), "%s", refused ? "not enough memory to start" : "the module could not be started");
     } else {
         result->outcome = WORKER_EXITED;
     }
@@ -101,7 +102,7 @@ int call_run(struct call *call, struct module *module, uint64_t memory_bytes, ui
     wasmtime_instance_t instance;
     bool lives = false;
 
-    call->limits = (struct engine_limits) { .memory_bytes = memory_bytes, .table_elements = CALL_TABLE_ELEMENTS };
+    call->limits = (struct engine_limits){ .memory_bytes = memory_bytes, .table_elements = CALL_TABLE_ELEMENTS };
     call->store = wasmtime_store_new(module->engine, call, NULL);
     context = wasmtime_store_context(call->store);
     engine_limit_store(call->store, &call->limits);

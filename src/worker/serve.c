@@ -1,7 +1,7 @@
 /*
  * The loop of a run worker. LOAD comes once and first; RUN only afterwards. A call
- * that timed out while the broker was still fetching for it leaves one HTTP_RESULT
- * in flight, which is dropped when it arrives. Every other surprise ends the process:
+ * that timed out while the broker was still fetching for it leaves an HTTP_RESULT
+ * in flight, which is dropped whenever it arrives. Every other surprise ends the process:
  * the broker starts another.
  */
 #include "worker/serve.h"
@@ -94,19 +94,16 @@ static int on_run(struct serve *serve, struct wire_frame *frame)
     if (wire_end(frame) < 0 || !serve->module || memory_mib == 0 || memory_mib > serve->ceiling_mib || wall_ms == 0 ||
         wall_ms > CEILING_WALL_TIME_S * 1000u)
         return -EPROTO;
-    /* No answer of an earlier call may be taken for one of this call. */
-    if (serve->late && frame->id == serve->late_id)
+    /* No answer of an earlier call can be taken for one of this call. */
+    if (frame->id <= serve->last_id)
         return -EPROTO;
-    call.late = serve->late;
+    serve->last_id = frame->id;
     call.late_id = serve->late_id;
     r = call_run(&call, serve->module, (uint64_t) memory_mib * MIB, wall_ms, &result);
     if (r == 0)
         r = send_done(&call, &result);
-    /* Two calls without their answers are more than this side keeps apart. */
-    if (r == 0 && call.http_waits && call.late)
-        return -EPROTO;
-    serve->late = call.late || call.http_waits;
-    serve->late_id = call.http_waits ? frame->id : call.late_id;
+    if (call.http_waits)
+        serve->late_id = frame->id;
     return r;
 }
 
@@ -117,10 +114,7 @@ static int on_late_result(struct serve *serve, struct wire_frame *frame)
     wire_get_i64(frame);
     wire_get_u32(frame);
     wire_get_blob(frame, LIMIT_RESPONSE_BYTES, &len);
-    if (wire_end(frame) < 0 || !serve->late || frame->id != serve->late_id)
-        return -EPROTO;
-    serve->late = false;
-    return 0;
+    return wire_end(frame) < 0 || frame->id == 0 || frame->id > serve->late_id ? -EPROTO : 0;
 }
 
 int serve_frame(struct serve *serve, struct wire_frame *frame)

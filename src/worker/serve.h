@@ -23,8 +23,8 @@ struct serve {
     int (*on_loaded)(void);         /* runs when the module is ready and no guest code has run: tightens; NULL for none */
     struct module *module;          /* NULL until LOAD; owned */
     uint32_t ceiling_mib;
-    uint32_t late_id; /* of a call that ended while an HTTP frame was unanswered */
-    bool late;
+    uint32_t last_id; /* of the last RUN */
+    uint32_t late_id; /* of the last RUN that ended while an HTTP frame was unanswered; 0: none */
 };
 
 /* READY with `confinement`, one line of text. 0 or a negative errno. */

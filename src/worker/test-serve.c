@@ -31,7 +31,7 @@ static int setup(void **state)
     fake.left_us = 60000000;
     tightened = 0;
     assert_int_equal(wire_pair(pair), 0);
-    serve = (struct serve) { .channel = pair[0], .most_mib = 64, .on_loaded = tighten };
+    serve = (struct serve){ .channel = pair[0], .most_mib = 64, .on_loaded = tighten };
     return 0;
 }
 
@@ -217,12 +217,19 @@ static void test_a_late_answer_is_dropped(void **state)
     expect(WORKER_HTTP, 9);
     expect(WORKER_DONE, 9);
     fake.left_us = 60000000;
-    assert_int_equal(give_run(9, "", 64, 1000), -EPROTO);
-    assert_int_equal(give_result(8), -EPROTO);
     assert_int_equal(give_result(9), 0);
-    assert_int_equal(give_result(9), -EPROTO);
+    assert_int_equal(give_result(10), -EPROTO);
+    assert_int_equal(give_result(0), -EPROTO);
+}
+
+static void test_ids_of_runs_grow(void **state)
+{
+    load();
     assert_int_equal(give_run(9, "", 64, 1000), 0);
-    expect(WORKER_DONE, 9);
+    assert_int_equal(give_run(9, "", 64, 1000), -EPROTO);
+    assert_int_equal(give_run(8, "", 64, 1000), -EPROTO);
+    assert_int_equal(give_run(10, "", 64, 1000), 0);
+    assert_int_equal(give_result(9), -EPROTO);
 }
 
 static void test_a_late_answer_within_the_next_call(void **state)
@@ -238,15 +245,21 @@ static void test_a_late_answer_within_the_next_call(void **state)
     assert_int_equal(give_run(10, "hr", 64, 1000), 0);
     expect(WORKER_HTTP, 10);
     expect(WORKER_DONE, 10);
-    assert_int_equal(give_result(9), -EPROTO);
 }
 
-static void test_two_late_answers_are_too_many(void **state)
+static void test_many_calls_without_their_answers(void **state)
 {
     load();
     fake.left_us = 0;
-    assert_int_equal(give_run(9, "h", 64, 1000), 0);
-    assert_int_equal(give_run(10, "h", 64, 1000), -EPROTO);
+    for (uint32_t id = 9; id < 12; id++) {
+        assert_int_equal(give_run(id, "h", 64, 1000), 0);
+        expect(WORKER_HTTP, id);
+        expect(WORKER_DONE, id);
+    }
+    assert_int_equal(give_result(10), 0);
+    assert_int_equal(give_result(11), 0);
+    assert_int_equal(give_result(9), 0);
+    assert_int_equal(give_result(12), -EPROTO);
 }
 
 static void test_the_loop_ends_with_the_channel(void **state)
@@ -269,7 +282,8 @@ int main(void)
         TEST(test_a_wrong_answer_ends_the_worker),
         TEST(test_a_late_answer_is_dropped),
         TEST(test_a_late_answer_within_the_next_call),
-        TEST(test_two_late_answers_are_too_many),
+        TEST(test_many_calls_without_their_answers),
+        TEST(test_ids_of_runs_grow),
         TEST(test_the_loop_ends_with_the_channel),
     };
 

@@ -12,12 +12,22 @@
 
 #include "base/banned.h"
 
+/* Bytes of the character that starts with `first`; 0 when none does. */
+static size_t length_of(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2)
+        return 0;
+    return first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+}
+
 /* Decodes one character; 0 when the bytes are not UTF-8. */
 static size_t decode(const unsigned char *text, size_t len, uint32_t *ret_point)
 {
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     unsigned char first = text[0];
-    size_t need = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : (first & 0xF0) == 0xE0 ? 3 : (first & 0xF8) == 0xF0 ? 4 : 0;
+    size_t need = length_of(first);
     uint32_t point = need == 1 ? first : first & (0xFFu >> (need + 1));
 
     if (need == 0 || need > len)

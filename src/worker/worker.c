@@ -21,10 +21,10 @@
 
 #define EXIT_USAGE 2
 /* Code (LIMIT_BLOB_BYTES at most) and the engine's own memory, beside the guest's. */
-#define RUN_DATA_MIB       320
-#define COMPILE_DATA_MIB   4096
-#define STACK_BYTES        ((rlim_t) 8 * MIB)
-#define DESCRIPTION_MAX    256
+#define RUN_DATA_MIB     320
+#define COMPILE_DATA_MIB 4096
+#define STACK_BYTES      ((rlim_t) 8 * MIB)
+#define DESCRIPTION_MAX  256
 
 static int confined_tighten(void)
 {
@@ -127,7 +127,8 @@ int worker_main(int argc, char **argv, const struct host_table *extra)
 
     clearenv();
     if (!read_arguments(argc, argv, &role, &ceiling_mib)) {
-        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile, started by aileron-broker with a channel on descriptor 3\n", stderr);
+        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile, started by aileron-broker with a channel on descriptor 3\n",
+            stderr);
         return EXIT_USAGE;
     }
     r = run(role, ceiling_mib, extra, &err);

@@ -48,12 +48,13 @@ static double now_us(void)
     return (double) now.tv_sec * 1e6 + (double) now.tv_nsec / 1e3;
 }
 
-static void print(const char *what, struct figure *figure, double scale, const char *unit, const char *budget, struct figure *reference)
+static void print(
+    const char *what, struct figure *figure, double scale, const char *unit, const char *budget, struct figure *reference)
 {
     double m = median(figure->median, ROUNDS);
 
-    printf("{\"what\": \"%s\", \"median\": %.3f, \"low\": %.3f, \"high\": %.3f, \"unit\": \"%s\", \"budget\": \"%s\"", what, m / scale,
-        figure->median[0] / scale, figure->median[ROUNDS - 1] / scale, unit, budget);
+    printf("{\"what\": \"%s\", \"median\": %.3f, \"low\": %.3f, \"high\": %.3f, \"unit\": \"%s\", \"budget\": \"%s\"", what,
+        m / scale, figure->median[0] / scale, figure->median[ROUNDS - 1] / scale, unit, budget);
     if (reference)
         printf(", \"reference\": \"/bin/true started and waited for\", \"reference_median\": %.3f",
             median(reference->median, ROUNDS) / scale);
@@ -103,7 +104,8 @@ static double start(const char *worker, const char *path, struct client *client)
     return now_us() - began;
 }
 
-static void measure(const char *worker, const char *path, size_t calls, struct figure *inside, struct figure *around, struct figure *begin)
+static void measure(
+    const char *worker, const char *path, size_t calls, struct figure *inside, struct figure *around, struct figure *begin)
 {
     static double inside_us[CALLS_MAX], around_us[CALLS_MAX];
     static const char in[] = "{\"op\":\"noop\",\"args\":{}}";

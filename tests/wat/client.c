@@ -69,7 +69,7 @@ static void text_copy(char out[CLIENT_TEXT_MAX], const char *text)
     snprintf(out, CLIENT_TEXT_MAX, "%s", text);
 }
 
-static void read_ready(struct client *client)
+void client_read_ready(struct client *client)
 {
     CLEANUP(wire_free) struct wire_frame frame;
 
@@ -84,14 +84,19 @@ static void read_ready(struct client *client)
         die("READY is malformed");
 }
 
-void client_start(struct client *client, const char *program, const char *mode)
+void client_start_with(struct client *client, const char *program, const char *const *argv)
 {
-    const char *argv[] = { "aileron-worker", mode, NULL };
     const char *envp[] = { "RUST_BACKTRACE=1", "SECRET=leak", NULL };
     CLEANUP_CLOSE int program_fd = open(program, O_PATH | O_CLOEXEC);
     CLEANUP_CLOSE int pidfd = -1;
-    struct proc_spec spec = { .program_fd = program_fd, .argv = argv, .envp = envp, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = 2,
-        .fds_len = 1, .die_with_parent = true };
+    struct proc_spec spec = { .program_fd = program_fd,
+        .argv = argv,
+        .envp = envp,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = 2,
+        .fds_len = 1,
+        .die_with_parent = true };
     struct err err = ERR_INIT;
     int pair[2];
 
@@ -103,7 +108,14 @@ void client_start(struct client *client, const char *program, const char *mode)
         die("%s", err.message);
     close(pair[1]);
     client->channel = pair[0];
-    read_ready(client);
+}
+
+void client_start(struct client *client, const char *program, const char *mode)
+{
+    const char *argv[] = { "aileron-worker", mode, NULL };
+
+    client_start_with(client, program, argv);
+    client_read_ready(client);
 }
 
 int client_wait(struct client *client)
@@ -177,8 +189,8 @@ void client_code_free(struct client_code *code)
     wire_free(&code->frame);
 }
 
-bool client_load(struct client *client, const void *code, size_t len, uint32_t ceiling_mib, const char *allowed,
-    char refused[CLIENT_TEXT_MAX])
+bool client_load(
+    struct client *client, const void *code, size_t len, uint32_t ceiling_mib, const char *allowed, char refused[CLIENT_TEXT_MAX])
 {
     CLEANUP(wire_free) struct wire_frame frame;
     CLEANUP(wire_free) struct wire_frame answer;

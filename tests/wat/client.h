@@ -48,8 +48,8 @@ typedef struct client_answer client_http_fn(const void *request, size_t len, uns
 struct client_run {
     const void *in;
     size_t in_len;
-    uint32_t memory_mib; /* 0: 64 */
-    uint32_t wall_ms;    /* 0: 5000 */
+    uint32_t memory_mib;  /* 0: 64 */
+    uint32_t wall_ms;     /* 0: 5000 */
     client_http_fn *http; /* NULL: result -1 */
     void *userdata;
 };
@@ -77,6 +77,9 @@ struct client_done {
 void *client_read_file(const char *path, size_t *ret_len);
 /* Starts `program` with `mode` (--run or --compile) and reads READY. */
 void client_start(struct client *client, const char *program, const char *mode);
+/* The same with all arguments, argv[0] included; READY is not awaited. */
+void client_start_with(struct client *client, const char *program, const char *const *argv);
+void client_read_ready(struct client *client);
 /* Closes the channel and waits; the wait status. */
 int client_stop(struct client *client);
 /* Waits for a worker that ends by itself; the wait status. */

@@ -13,12 +13,12 @@
 
 extern char **environ;
 
-#define CHECK(condition)                                        \
-    do {                                                        \
-        if (!(condition)) {                                     \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-            exit(1);                                            \
-        }                                                       \
+#define CHECK(condition)                                                                                                         \
+    do {                                                                                                                         \
+        if (!(condition)) {                                                                                                      \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                                              \
+            exit(1);                                                                                                             \
+        }                                                                                                                        \
     } while (0)
 
 static double now(clockid_t id)

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WASI(function)  __attribute__((import_module("wasi_snapshot_preview1"), import_name(#function))) extern
-#define HOST(function)  __attribute__((import_module("aileron_host"), import_name(#function))) extern
-#define EBADF           8
-#define EFAULT          21
-#define EINVAL          28
+#define WASI(function) __attribute__((import_module("wasi_snapshot_preview1"), import_name(#function))) extern
+#define HOST(function) __attribute__((import_module("aileron_host"), import_name(#function))) extern
+#define EBADF          8
+#define EFAULT         21
+#define EINVAL         28
 
 WASI(args_get) int32_t args_get(uint32_t, uint32_t);
 WASI(args_sizes_get) int32_t args_sizes_get(uint32_t, uint32_t);
@@ -160,7 +160,8 @@ static void edge(uint32_t end)
 int main(void)
 {
     uint32_t end = (uint32_t) __builtin_wasm_memory_size(0) * 65536;
-    const uint32_t bad[] = { end - 1, end - 3, end, end + 1, end + 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFC, 0xFFFFFFFF };
+    const uint32_t bad[] = { end - 1, end - 3, end, end + 1, end + 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFC,
+        0xFFFFFFFF };
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         wasi_with(bad[i]);

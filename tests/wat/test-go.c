@@ -46,7 +46,7 @@ static struct client_answer answer(const void *request, size_t len, unsigned nth
     static const char wanted[] = "{\"method\":\"GET\",\"url\":\"https://example.com/\"}";
     bool right = len == sizeof(wanted) - 1 && memcmp(request, wanted, len) == 0;
 
-    return (struct client_answer) { .result = right ? 0 : -2, .status = 200, .body = "hello", .body_len = 5 };
+    return (struct client_answer){ .result = right ? 0 : -2, .status = 200, .body = "hello", .body_len = 5 };
 }
 
 static void run(const char *in, struct client_done *done)

@@ -279,8 +279,8 @@ static void test_permission_for_host_functions(void **state)
     client_start(&client, worker, "--run");
     assert_false(client_load(&client, code.data, code.len, 64, "log,http_response_read", refused));
     assert_has(refused, "aileron_host.http_request, which its manifest does not declare");
-    assert_true(client_load(&client, code.data, code.len, 64, "log,http_request,http_response_status,http_response_size,http_response_read",
-        refused));
+    assert_true(client_load(&client, code.data, code.len, 64,
+        "log,http_request,http_response_status,http_response_size,http_response_read", refused));
     assert_ends_well(&client);
     client_code_free(&code);
 }
@@ -305,19 +305,20 @@ static void test_http(void **state)
 
     assert_non_null(big);
     module_start("http", 64, "", &client);
-    http_once(&client, (struct client_answer) { .result = 0, .status = 404, .body = "no such", .body_len = 7 }, &done);
+    http_once(&client, (struct client_answer){ .result = 0, .status = 404, .body = "no such", .body_len = 7 }, &done);
     assert_int_equal(done.exit_code, 0);
     assert_int_equal(done.out_len, 11);
     assert_memory_equal(done.out, "\x94\x01\0\0no such", 11);
     free(done.out);
-    http_once(&client, (struct client_answer) { .result = 0, .status = 200, .body = big, .body_len = LIMIT_RESPONSE_BYTES }, &done);
+    http_once(
+        &client, (struct client_answer){ .result = 0, .status = 200, .body = big, .body_len = LIMIT_RESPONSE_BYTES }, &done);
     assert_int_equal(done.exit_code, 0);
     assert_in_range(done.memory_bytes, LIMIT_RESPONSE_BYTES, 10 * MIB);
     free(done.out);
-    http_once(&client, (struct client_answer) { .result = -1 }, &done);
+    http_once(&client, (struct client_answer){ .result = -1 }, &done);
     assert_int_equal(done.exit_code, 1);
     free(done.out);
-    http_once(&client, (struct client_answer) { .result = -2 }, &done);
+    http_once(&client, (struct client_answer){ .result = -2 }, &done);
     assert_int_equal(done.exit_code, 2);
     free(done.out);
     assert_ends_well(&client);
@@ -340,12 +341,12 @@ static void test_http_without_an_answer(void **state)
     struct client_done done;
 
     module_start("http", 64, "", &client);
-    http_once(&client, (struct client_answer) { .silent = true }, &done);
+    http_once(&client, (struct client_answer){ .silent = true }, &done);
     assert_int_equal(done.outcome, WORKER_TIMED_OUT);
     assert_in_range(done.wall_us, 290000, 1000000);
     free(done.out);
     send_late_result(&client, client.last_id);
-    http_once(&client, (struct client_answer) { .result = 0, .status = 201, .body = "ok", .body_len = 2 }, &done);
+    http_once(&client, (struct client_answer){ .result = 0, .status = 201, .body = "ok", .body_len = 2 }, &done);
     assert_memory_equal(done.out, "\xC9\0\0\0ok", 6);
     free(done.out);
     assert_ends_well(&client);
@@ -447,7 +448,8 @@ static void test_libc(void **state)
 
 static void test_what_is_no_module(void **state)
 {
-    static const char *const garbage[] = { "", "\0asm", "\0asm\1\0\0\0", "\177ELF", "(module)", "\0asm\1\0\0\0\1\377\377\377\377\17" };
+    static const char *const garbage[] = { "", "\0asm", "\0asm\1\0\0\0", "\177ELF", "(module)",
+        "\0asm\1\0\0\0\1\377\377\377\377\17" };
     static const size_t lens[] = { 0, 4, 8, 4, 8, 14 };
 
     for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
@@ -514,6 +516,55 @@ static void test_ready(void **state)
     assert_ends_well(&compile);
 }
 
+/* Its memory argument bounds every LOAD, and the kernel's limit with it. */
+static void test_memory_argument(void **state)
+{
+    static const char *const argv[] = { "aileron-worker", "--run", "64", NULL };
+    const struct client_run run = { .in = "", .memory_mib = 64 };
+    struct client client;
+    struct client_code code;
+    struct client_done done;
+    char refused[CLIENT_TEXT_MAX];
+
+    module_compile("bomb", &code);
+    client_start_with(&client, worker, argv);
+    client_read_ready(&client);
+    assert_true(client_load(&client, code.data, code.len, 64, "", refused));
+    client_run(&client, &run, &done);
+    assert_int_equal(done.outcome, WORKER_OUT_OF_MEMORY);
+    assert_int_equal(done.memory_bytes, 64 * MIB);
+    free(done.out);
+    assert_ends_well(&client);
+    client_start_with(&client, worker, argv);
+    client_read_ready(&client);
+    assert_false(client_load(&client, code.data, code.len, 65, "", refused));
+    assert_string_equal(refused, "died");
+    assert_int_equal(WEXITSTATUS(client_wait(&client)), 1);
+    client_code_free(&code);
+}
+
+static void test_wrong_arguments(void **state)
+{
+    static const char *const wrong[][5] = {
+        { "aileron-worker", NULL },
+        { "aileron-worker", "--help", NULL },
+        { "aileron-worker", "--compile", "64", NULL },
+        { "aileron-worker", "--run", "", NULL },
+        { "aileron-worker", "--run", "0", NULL },
+        { "aileron-worker", "--run", "1025", NULL },
+        { "aileron-worker", "--run", "-1", NULL },
+        { "aileron-worker", "--run", "64x", NULL },
+        { "aileron-worker", "--run", "64", "64", NULL },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct client client;
+
+        client_start_with(&client, worker, wrong[i]);
+        assert_int_equal(WEXITSTATUS(client_wait(&client)), 2);
+    }
+}
+
 /* A worker whose broker is gone ends by itself, also in the middle of a call. */
 static void test_the_broker_dies(void **state)
 {
@@ -547,6 +598,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_is_no_compiled_module),
         cmocka_unit_test(test_frames_out_of_turn),
         cmocka_unit_test(test_the_broker_dies),
+        cmocka_unit_test(test_memory_argument),
+        cmocka_unit_test(test_wrong_arguments),
     };
 
     if (argc != 3)
