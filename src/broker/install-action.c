@@ -32,6 +32,7 @@ struct candidate {
     struct action *action;
     char hash[SHA256_TAGGED_MAX];
     bool updates; /* one of this name is there */
+    char warning[ERR_MESSAGE_MAX];
 };
 
 struct install {
@@ -56,16 +57,22 @@ DEFINE_CLEANUP_PTR(struct install, install_free)
 
 /* --- whose placeholders --- */
 
-/* Does a folder on the way to `path` carry the connector's own name? connectors/google/actions/x.md → local://google. */
-static bool path_names(const char *path, const char *fqn)
+/*
+ * How clearly a file is meant for a connector: 2 when its text names it, 1 when a folder on the way to it is called
+ * like the connector (connectors/google/actions/x.md → local://google), else 0.
+ */
+static int kinship(const char *path, const char *text, const char *fqn)
 {
     const char *name = strrchr(fqn, '/') + 1;
-    size_t len = strlen(name);
+    size_t len = strlen(name), fqn_len = strlen(fqn);
 
+    for (const char *at = text; (at = strstr(at, fqn)); at++)
+        if (at > text && (at[-1] == '"' || at[-1] == '\'') && at[fqn_len] == at[-1])
+            return 2;
     for (const char *at = path; (at = strstr(at, name)); at++)
         if (at > path && at[-1] == '/' && at[len] == '/')
-            return true;
-    return false;
+            return 1;
+    return 0;
 }
 
 static time_t installed_at(const char *home, const char *hash)
@@ -78,60 +85,62 @@ static time_t installed_at(const char *home, const char *hash)
     return st.st_ctime;
 }
 
-/* The installed local connector that the file's placeholders stand for; NULL: none, or no way to tell. Borrowed from `list`. */
-static const json_t *pick_connector(struct broker *broker, const json_t *list, const char *path, const char *fqn, bool *ret_ambiguous)
+/* What the placeholders of a file stand for, and how sure that is. */
+struct choice {
+    const json_t *connector; /* borrowed from the list; NULL: none fits */
+    int kinship;
+    time_t when;
+    bool ambiguous;
+};
+
+static void consider(struct broker *broker, const json_t *item, int kin, struct choice *choice)
 {
-    const json_t *item, *best = NULL;
-    bool best_named = false;
-    time_t best_time = 0;
-    size_t index;
+    const char *name = json_get_str(item, "fqn");
+    bool same = choice->connector && !strcmp(json_get_str(choice->connector, "fqn"), name);
+    time_t when = installed_at(broker->home->path, json_get_str(item, "hash"));
 
-    *ret_ambiguous = false;
-    json_array_foreach(list, index, item) {
-        const char *name = json_get_str(item, "fqn"), *hash = json_get_str(item, "hash");
-
-        if (!name || !hash || !install_is_local(name) || (fqn && strcmp(fqn, name)))
-            continue;
-        bool named = path_names(path, name);
-        time_t when = installed_at(broker->home->path, hash);
-        bool same = best && !strcmp(json_get_str(best, "fqn"), name);
-        if (best && !same && named == best_named)
-            *ret_ambiguous = true;
-        if (!best || (named && !best_named) || (same && when >= best_time)) {
-            if (named && !best_named)
-                *ret_ambiguous = false;
-            best = item;
-            best_named = named;
-            best_time = when;
-        }
+    if (choice->connector && !same && kin == choice->kinship)
+        choice->ambiguous = true;
+    if (choice->connector && kin > choice->kinship)
+        choice->ambiguous = false;
+    if (!choice->connector || kin > choice->kinship || (same && when >= choice->when)) {
+        choice->connector = item;
+        choice->kinship = kin;
+        choice->when = when;
     }
-    return best;
 }
 
-static int add_connector_pairs(struct broker *broker, const char *path, struct install_pairs *pairs, struct err *err)
+static int add_connector_pairs(struct broker *broker, const char *path, const char *text, struct install_pairs *pairs, struct err *err)
 {
     CLEANUP_JSON json_t *list = NULL;
-    bool ambiguous;
+    const char *fqn = install_pairs_get(pairs, "FQN");
+    struct choice choice = { 0 };
+    const json_t *item;
+    size_t index;
     int r = store_list(broker->home->path, &list, err);
 
     if (r < 0)
         return r;
-    const json_t *connector = pick_connector(broker, list, path, install_pairs_get(pairs, "FQN"), &ambiguous);
-    if (ambiguous) {
+    json_array_foreach(list, index, item) {
+        const char *name = json_get_str(item, "fqn");
+        if (name && json_get_str(item, "hash") && install_is_local(name) && (!fqn || !strcmp(fqn, name)))
+            consider(broker, item, kinship(path, text, name), &choice);
+    }
+    if (choice.ambiguous) {
         err_set(err, EINVAL, "several local connectors are installed, and %s does not say which one it is for", path);
         err_hint(err, "add --bind FQN=local://NAME");
         return -EINVAL;
     }
-    if (!connector) {
+    if (!choice.connector) {
         err_set(err, ENOENT, "%s is for a connector that is not installed", path);
         err_hint(err, "install it first: aileron connector install --local DIR");
         return -ENOENT;
     }
-    r = install_pairs_add(pairs, "FQN", json_get_str(connector, "fqn"));
+    r = install_pairs_add(pairs, "FQN", json_get_str(choice.connector, "fqn"));
     if (!r)
-        r = install_pairs_add(pairs, "VERSION", json_get_str(connector, "version"));
+        r = install_pairs_add(pairs, "VERSION", json_get_str(choice.connector, "version"));
     if (!r)
-        r = install_pairs_add(pairs, "HASH", json_get_str(connector, "hash"));
+        r = install_pairs_add(pairs, "HASH", json_get_str(choice.connector, "hash"));
     return r < 0 ? err_set(err, -r, "out of memory") : 0;
 }
 
@@ -208,9 +217,13 @@ static void look_at_preview(const struct action *action, void *userdata)
     }
 }
 
-/* A preview runs before anybody consented: its operation must be known to be harmless. */
-static int check_preview(const struct install *install, const struct action *action, struct err *err)
+/*
+ * A preview runs before anybody consented: its operation must be known to be harmless. An operation that nobody
+ * declares idempotent yet is a warning, since its action may be installed next; without it the preview stays away.
+ */
+static int check_preview(const struct install *install, struct candidate *candidate, struct err *err)
 {
+    const struct action *action = candidate->action;
     struct preview_check check = { .subject = action };
 
     if (!action->preview)
@@ -222,11 +235,10 @@ static int check_preview(const struct install *install, const struct action *act
     if (check.gated)
         return err_set(err, EINVAL, "%s: the preview's operation %s belongs to an action that itself needs approval", action->name,
             action->preview->op);
-    if (!check.declared) {
-        err_set(err, EINVAL, "%s: no installed action declares the preview's operation %s with idempotent = true", action->name, action->preview->op);
-        err_hint(err, "install the action that offers %s first, or together with this one", action->preview->op);
-        return -EINVAL;
-    }
+    if (!check.declared)
+        snprintf(candidate->warning, sizeof candidate->warning,
+            "%s: no installed action declares the preview's operation %s with idempotent = true; until one does there is no preview",
+            action->name, action->preview->op);
     return 0;
 }
 
@@ -264,10 +276,23 @@ static int substitute(struct install *install, const char *path, const struct bu
     int r = install_pairs_from_json(&pairs, bind, err);
 
     if (!r && has_placeholder(buf_str(raw)))
-        r = add_connector_pairs(install->broker, path, &pairs, err);
+        r = add_connector_pairs(install->broker, path, buf_str(raw), &pairs, err);
     if (r < 0)
         return r;
     return action_substitute(buf_str(raw), raw->len, path, pairs.items, pairs.len, &candidate->text, &candidate->len, err);
+}
+
+/* `<name>.md` must hold the action of that name. */
+static int parse(struct candidate *candidate, const char *path, struct err *err)
+{
+    const char *base = strrchr(path, '/') + 1;
+    size_t len = strlen(base);
+    CLEANUP_FREE char *name = NULL;
+
+    if (len <= 3 || strcmp(base + len - 3, ".md"))
+        return err_set(err, EINVAL, "%s: an action's file is called <name>.md", path);
+    name = strndup(base, len - 3);
+    return name ? action_parse(candidate->text, candidate->len, path, name, &candidate->action, err) : err_set(err, ENOMEM, "out of memory");
 }
 
 static int add_file(struct install *install, const char *path, const json_t *bind, struct err *err)
@@ -285,7 +310,7 @@ static int add_file(struct install *install, const char *path, const json_t *bin
         r = substitute(install, path, &raw, bind, candidate, err);
     }
     if (!r)
-        r = action_parse(candidate->text, candidate->len, path, NULL, &candidate->action, err);
+        r = parse(candidate, path, err);
     if (!r)
         r = check_connectors(install->broker, candidate->action, path, err);
     if (r < 0) {
@@ -295,9 +320,6 @@ static int add_file(struct install *install, const char *path, const json_t *bin
         action_free(TAKE_PTR(candidate->action));
         return r;
     }
-    for (size_t i = 0; i + 1 < install->len; i++)
-        if (!strcmp(install->items[i].action->name, candidate->action->name))
-            return err_set(err, EEXIST, "%s: another file of the folder has the name %s too", path, candidate->action->name);
     sha256(candidate->text, candidate->len, hash);
     sha256_tag(hash, candidate->hash);
     candidate->updates = catalog_get(install->broker->catalog, candidate->action->name, &before, NULL) != -ENOENT;
@@ -342,7 +364,7 @@ static int install_read(struct install *install, const char *path, const json_t 
     for (size_t i = 0; !r && i < install->len; i++) {
         r = check_name(install, install->items[i].action, err);
         if (!r)
-            r = check_preview(install, install->items[i].action, err);
+            r = check_preview(install, &install->items[i], err);
     }
     return r;
 }
@@ -359,8 +381,9 @@ static int write_files(struct install *install, json_t *installed, struct err *e
             return r;
         log_info("%s the unsigned action %s@%s", item->updates ? "updated" : "installed", item->action->name, item->action->version);
         json_array_append_new(installed,
-            json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "name", item->action->name, "version", item->action->version, "hash",
-                item->hash, "signed", 0, "unsigned", 1, "updated", item->updates, "gated", item->action->gated));
+            json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:s*}", "name", item->action->name, "version", item->action->version, "hash",
+                item->hash, "signed", 0, "unsigned", 1, "updated", item->updates, "gated", item->action->gated, "warning",
+                item->warning[0] ? item->warning : NULL));
     }
     return 0;
 }

@@ -57,7 +57,7 @@ struct keeper_link {
     int64_t watchdog_due_ms;     /* 0: not armed */
     int stderr_fd;
     struct loop_watch *stderr_watch;
-    char last_words[ERR_MESSAGE_MAX];
+    struct err words; /* the first two lines it printed: what happened, and a hint */
     bool ever_up;
     int64_t up_since_ms, backoff_ms, state_second;
     unsigned restarts, states;
@@ -74,6 +74,19 @@ static void link_start(struct keeper_link *link);
 
 /* --- its stderr --- */
 
+static void note_words(struct keeper_link *link, const char *line)
+{
+    const char *name = "aileron-keeper: ";
+
+    if (!strncmp(line, name, strlen(name)))
+        line += strlen(name);
+    log_warn("keeper: %s", line);
+    if (!link->words.message[0])
+        err_set(&link->words, EIO, "%s", line);
+    else if (!link->words.hint[0])
+        err_hint(&link->words, "%s", line);
+}
+
 static void log_words(struct keeper_link *link, char *text)
 {
     for (char *line = text; *line;) {
@@ -82,8 +95,7 @@ static void log_words(struct keeper_link *link, char *text)
 
         line[len] = '\0';
         if (len) {
-            log_warn("keeper: %s", line);
-            snprintf(link->last_words, sizeof link->last_words, "%s", line);
+            note_words(link, line);
         }
         line += len + more;
     }
@@ -164,9 +176,10 @@ static int64_t next_pause(struct keeper_link *link)
 
 static void first_start_failed(struct keeper_link *link, const char *why)
 {
-    struct err err = ERR_INIT;
+    struct err err = link->words;
 
-    err_set(&err, EIO, "%s", link->last_words[0] ? link->last_words : why);
+    if (!err.message[0])
+        err_set(&err, EIO, "the keeper cannot be started: %s", why);
     link->config.started(-EIO, &err, link->config.userdata);
 }
 
@@ -398,7 +411,7 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
 
 static int spawn(struct keeper_link *link, int channel_fd, int stderr_fd, struct err *err)
 {
-    const char *const envp[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
+    const char *const envp[] = { "PATH=/usr/bin:/bin", NULL };
     struct proc_spec spec = {
         .program_fd = link->config.program_fd,
         .argv = link->config.argv,
@@ -439,9 +452,9 @@ static void link_start(struct keeper_link *link)
     struct err err = ERR_INIT;
 
     link->state = LINK_STARTING;
-    link->last_words[0] = '\0';
+    err_clear(&link->words);
     if (try_start(link, &err) < 0) {
-        snprintf(link->last_words, sizeof link->last_words, "%s", err.message);
+        link->words = err;
         link_lost(link, err.message[0] ? err.message : "it could not be started");
         return;
     }
