@@ -31,8 +31,8 @@ struct action_require {
 
 struct action_step {
     char *id, *connector, *op;
-    const struct action_require *require;  /* the entry that `connector` names */
-    bool has_idempotent, idempotent;       /* the step's own word */
+    const struct action_require *require; /* the entry that `connector` names */
+    bool has_idempotent, idempotent;      /* the step's own word */
     bool read_only;
     json_t *inputs; /* template object, may be NULL */
 };
@@ -45,7 +45,7 @@ struct action_pair {
 
 struct action_preview {
     char *op;
-    json_t *args; /* template object, may be NULL */
+    json_t *args;               /* template object, may be NULL */
     struct action_pair *render; /* label → dotted path, file order */
     size_t render_len;
     char **multiline; /* labels */
@@ -68,7 +68,8 @@ struct action {
 };
 
 /* `file` is how errors call it; `text` the whole .md. The name must equal `expected_name` unless that is NULL. */
-int action_parse(const char *text, size_t len, const char *file, const char *expected_name, struct action **ret_action, struct err *err);
+int action_parse(
+    const char *text, size_t len, const char *file, const char *expected_name, struct action **ret_action, struct err *err);
 void action_free(struct action *action);
 DEFINE_CLEANUP_PTR(struct action, action_free)
 
@@ -81,7 +82,7 @@ json_t *action_schema(const struct action *action);
 char *action_description(const struct action *action);
 /* The name with - and . as _. malloc'd. */
 char *action_mcp_name(const char *name);
-const char *approval_kind_name(enum approval_kind kind);   /* action, comms_send, … */
+const char *approval_kind_name(enum approval_kind kind); /* action, comms_send, … */
 const char *input_type_name(enum input_type type);
 /* For the API and `action show`: everything parsed. New reference. */
 json_t *action_to_json(const struct action *action);
@@ -98,6 +99,6 @@ int action_render(const json_t *template, const json_t *args, json_t **ret_value
  * -EINVAL naming it and its line. malloc'd result.
  */
 int action_substitute(const char *text, size_t len, const char *file, const struct action_pair *pairs, size_t pairs_len,
-                      char **ret_text, size_t *ret_len, struct err *err);
+    char **ret_text, size_t *ret_len, struct err *err);
 
 #endif

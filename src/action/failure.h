@@ -32,7 +32,10 @@ struct failure {
     json_t *details; /* object or NULL; owned */
 };
 
-#define FAILURE_INIT { FAILURE_NONE, "", NULL, false, NULL }
+#define FAILURE_INIT                                                                                                             \
+    {                                                                                                                            \
+        FAILURE_NONE, "", NULL, false, NULL                                                                                      \
+    }
 
 const char *failure_class_name(enum failure_class class);
 /* FAILURE_NONE for a name outside the set. */
@@ -40,7 +43,8 @@ enum failure_class failure_class_from_name(const char *name);
 int failure_http_status(enum failure_class class);
 
 /* Fills (replacing what was there) with the class's default boundary and retriability. */
-void failure_set(struct failure *failure, enum failure_class class, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void failure_set(struct failure *failure, enum failure_class class, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void failure_detail(struct failure *failure, const char *key, json_t *value_stolen);
 void failure_clear(struct failure *failure);
 void failure_copy(struct failure *to, const struct failure *from);

@@ -135,8 +135,8 @@ int parse_execute(struct parse *parse, const struct toml_node *root)
 
     if (r < 0)
         return r;
-    if (list->items_len == 0)
-        return toml_fail(list, parse->file, parse->err, "an action has one step or more; add [[execute]]");
+    if (!list || list->items_len == 0)
+        return toml_fail(list ? list : root, parse->file, parse->err, "an action has one step or more; add [[execute]]");
     parse->action->steps = calloc(list->items_len, sizeof *parse->action->steps);
     if (!parse->action->steps)
         return err_set(parse->err, ENOMEM, "out of memory");

@@ -246,8 +246,9 @@ static int requires_parse(struct parse *parse, const struct toml_node *root)
         r = toml_read_tables(table, "connectors", parse->file, &list, parse->err);
     if (r < 0)
         return r;
-    if (list->items_len == 0)
-        return toml_fail(list, parse->file, parse->err, "an action requires one connector or more; add [[requires.connectors]]");
+    if (!list || list->items_len == 0)
+        return toml_fail(list ? list : table, parse->file, parse->err,
+            "an action requires one connector or more; add [[requires.connectors]]");
     parse->action->requires_ = calloc(list->items_len, sizeof *parse->action->requires_);
     if (!parse->action->requires_)
         return no_memory(parse);
@@ -413,7 +414,7 @@ int action_parse(
     CLEANUP_PTR(action_free) struct action *action = calloc(1, sizeof *action);
     CLEANUP_PTR(toml_free) struct toml_node *root = NULL;
     struct parse parse = { file, action, err };
-    struct parts parts = { 0 };
+    struct parts parts = { .toml = "", .body = "" };
     int r = 0;
 
     if (!action)

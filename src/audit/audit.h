@@ -24,7 +24,7 @@ struct audit_event {
     const char *session_id; /* NULL when none */
     enum audit_actor actor;
     const char *actor_id;
-    const json_t *payload;  /* object; keys of SPEC §9 */
+    const json_t *payload; /* object; keys of SPEC §9 */
 };
 
 struct audit_log;
@@ -40,16 +40,17 @@ DEFINE_CLEANUP_PTR(struct audit_log, audit_close)
  * Appends one event and returns when write(2) has taken the whole line. A short or failed write is undone (ftruncate) and
  * returned (-ENOSPC, …): then the caller must not have the effect. An unknown type or a missing required key is -EINVAL.
  */
-int audit_append(struct audit_log *log, const struct audit_event *event, int64_t now_unix_ms, char ret_id[ULID_ID_MAX], struct err *err);
+int audit_append(
+    struct audit_log *log, const struct audit_event *event, int64_t now_unix_ms, char ret_id[ULID_ID_MAX], struct err *err);
 /* The file to fdatasync, and the sequence number of its last line. The descriptor may change with the day; dup it for a thread. */
 int audit_fd(const struct audit_log *log);
 uint64_t audit_last_seq(const struct audit_log *log);
 
 struct audit_query {
-    int64_t since_unix_ms, until_unix_ms; /* 0: open */
+    int64_t since_unix_ms, until_unix_ms;           /* 0: open */
     const char *type, *session, *connector, *class; /* NULL: any; type may end in ".*" */
-    const char *before;                   /* id: only older ones */
-    size_t limit;                         /* 1 to 1000 */
+    const char *before;                             /* id: only older ones */
+    size_t limit;                                   /* 1 to 1000 */
 };
 /* Newest first; reads files from their ends. JSON array of the events as stored. New reference. */
 int audit_find(const char *dir, const struct audit_query *query, json_t **ret_events, struct err *err);
@@ -57,17 +58,17 @@ int audit_find(const char *dir, const struct audit_query *query, json_t **ret_ev
 int audit_get(const char *dir, const char *id_or_suffix, json_t **ret_event, struct err *err);
 
 struct audit_verdict {
-    uint64_t events;    /* lines read */
+    uint64_t events; /* lines read */
     uint64_t files;
     bool intact;
-    char where[256];    /* "audit-2026-11-23.jsonl line 17" of the first fault */
-    char what[256];     /* edited, cut, reordered, gap between days, … */
-    char head[72];      /* hash of the last line */
+    char where[256]; /* "audit-2026-11-23.jsonl line 17" of the first fault */
+    char what[256];  /* edited, cut, reordered, gap between days, … */
+    char head[72];   /* hash of the last line */
 };
 /* Hash and compare, no JSON parsing. */
 int audit_verify(const char *dir, struct audit_verdict *ret_verdict, struct err *err);
 
-/* Required payload keys of an event type (NULL-terminated), or NULL for an unknown type. */
+/* Required payload keys of an event type (NULL-terminated; "a|b": either of them), or NULL for an unknown type. */
 const char *const *audit_required_keys(const char *type);
 
 #endif

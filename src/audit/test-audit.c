@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -40,7 +41,8 @@ static int setup(void **state)
 
     if (!f)
         return -1;
-    snprintf(f->dir, sizeof f->dir, "/tmp/audit-test-XXXXXX");
+    /* In memory where that is possible: the tests sync thousands of times. */
+    snprintf(f->dir, sizeof f->dir, "%s/audit-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(f->dir))
         return -1;
     snprintf(f->log_dir, sizeof f->log_dir, "%s/audit", f->dir);
@@ -535,6 +537,10 @@ static void test_tampering_with_every_byte(void **state)
     append_many(f, NOON, 4);
     text = read_whole(f, DAY_FILE, &len);
     count = split(text, len, lines, 10);
+    if (count != 4) {
+        fail_msg("%zu lines", count);
+        return;
+    }
     for (char *at = text; at < lines[count - 1]; at++) {
         struct audit_verdict verdict;
         char old = *at, where[64];
@@ -681,8 +687,9 @@ static void test_get_by_suffix(void **state)
 
         assert_int_equal(audit_get(f->log_dir, ids[i], &whole, &err), 0);
         assert_string_equal(json_get_str(whole, "audit_id"), ids[i]);
-        for (size_t c = 0; c <= AUDIT_ID_LEN; c++)
-            small[c] = (char) (ids[i][c] >= 'A' && ids[i][c] <= 'Z' ? ids[i][c] + 32 : ids[i][c]);
+        snprintf(small, sizeof small, "%s", ids[i]);
+        for (char *c = small; *c; c++)
+            *c = (char) tolower(*c);
         assert_int_equal(audit_get(f->log_dir, small + AUDIT_ID_LEN - 8, &suffix, &err), 0);
         assert_string_equal(json_get_str(suffix, "audit_id"), ids[i]);
     }

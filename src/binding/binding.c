@@ -77,14 +77,15 @@ static enum binding_choice chosen(const json_t *binding, char ret_name[BINDING_N
     return is_usable(binding) ? BINDING_CHOSEN : BINDING_UNUSABLE;
 }
 
-enum binding_choice binding_choose(const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted,
-                                   char ret_name[BINDING_NAME_MAX])
+enum binding_choice binding_choose(
+    const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted, char ret_name[BINDING_NAME_MAX])
 {
     const json_t *binding, *only = NULL, *preferred = NULL;
     size_t i, usable = 0, all = 0, defaults = 0;
 
     ret_name[0] = '\0';
-    json_array_foreach(bindings, i, binding) {
+    json_array_foreach(bindings, i, binding)
+    {
         if (!fits(binding, connector_fqn, kind))
             continue;
         if (wanted && !strcmp(json_get_str(binding, "binding"), wanted))

@@ -22,7 +22,7 @@ enum binding_choice { BINDING_CHOSEN, BINDING_NONE, BINDING_AMBIGUOUS, BINDING_U
  * one, the one labelled default; never a guess between two. BINDING_UNUSABLE: revoked or stale. ret_name holds the chosen or
  * offending name.
  */
-enum binding_choice binding_choose(const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted,
-                                   char ret_name[BINDING_NAME_MAX]);
+enum binding_choice binding_choose(
+    const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted, char ret_name[BINDING_NAME_MAX]);
 
 #endif

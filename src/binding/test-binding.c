@@ -13,9 +13,9 @@
 static void test_names(void **state)
 {
     static const char *const good[] = { "oauth2/google/me", "api_key/stripe/acme.inc-1", "o/0/0", "a-b_c/x.y/z_" };
-    static const char *const bad[] = { "",        "oauth2",          "oauth2/google", "oauth2/google/", "oauth2/google/me/more", "Oauth2/google/me",
-                                       "1a/b/c",  "oauth2/.g/me",    "oauth2//me",    "/google/me",     "oauth2/google/m e",     "oauth2/google/me\n",
-                                       "o.a/b/c", "_dev/google/me" };
+    static const char *const bad[] = { "", "oauth2", "oauth2/google", "oauth2/google/", "oauth2/google/me/more",
+        "Oauth2/google/me", "1a/b/c", "oauth2/.g/me", "oauth2//me", "/google/me", "oauth2/google/m e", "oauth2/google/me\n",
+        "o.a/b/c", "_dev/google/me" };
     char longest[BINDING_NAME_MAX + 10];
 
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -39,8 +39,8 @@ static void expect(const char *bindings, const char *wanted, enum binding_choice
 }
 
 #define ROW(name, more) "{\"binding\":\"" name "\",\"connector_fqn\":\"local://google\",\"kind\":\"oauth2\"" more "}"
-#define FOREIGN "{\"binding\":\"oauth2/google/x\",\"connector_fqn\":\"local://other\",\"kind\":\"oauth2\"}"
-#define OTHER_KIND "{\"binding\":\"api_key/google/x\",\"connector_fqn\":\"local://google\",\"kind\":\"api_key\"}"
+#define FOREIGN         "{\"binding\":\"oauth2/google/x\",\"connector_fqn\":\"local://other\",\"kind\":\"oauth2\"}"
+#define OTHER_KIND      "{\"binding\":\"api_key/google/x\",\"connector_fqn\":\"local://google\",\"kind\":\"api_key\"}"
 
 static void test_choice(void **state)
 {
@@ -48,9 +48,12 @@ static void test_choice(void **state)
     expect("[" FOREIGN "," OTHER_KIND "]", NULL, BINDING_NONE, "");
     expect("[" FOREIGN "," ROW("oauth2/google/me", "") "]", NULL, BINDING_CHOSEN, "oauth2/google/me");
     expect("[" ROW("oauth2/google/a", "") "," ROW("oauth2/google/b", "") "]", NULL, BINDING_AMBIGUOUS, "");
-    expect("[" ROW("oauth2/google/a", "") "," ROW("oauth2/google/b", ",\"default\":\"true\"") "]", NULL, BINDING_CHOSEN, "oauth2/google/b");
-    expect("[" ROW("oauth2/google/a", ",\"default\":true") "," ROW("oauth2/google/b", ",\"default\":true") "]", NULL, BINDING_AMBIGUOUS, "");
-    expect("[" ROW("oauth2/google/a", "") "," ROW("oauth2/google/b", "") "]", "oauth2/google/a", BINDING_CHOSEN, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", "") "," ROW("oauth2/google/b", ",\"default\":\"true\"") "]", NULL, BINDING_CHOSEN,
+        "oauth2/google/b");
+    expect("[" ROW("oauth2/google/a", ",\"default\":true") "," ROW("oauth2/google/b", ",\"default\":true") "]", NULL,
+        BINDING_AMBIGUOUS, "");
+    expect(
+        "[" ROW("oauth2/google/a", "") "," ROW("oauth2/google/b", "") "]", "oauth2/google/a", BINDING_CHOSEN, "oauth2/google/a");
     expect("[" ROW("oauth2/google/a", "") "]", "oauth2/google/z", BINDING_NONE, "oauth2/google/z");
     expect("[" FOREIGN "]", "oauth2/google/x", BINDING_NONE, "oauth2/google/x");
 }
@@ -58,18 +61,19 @@ static void test_choice(void **state)
 static void test_unusable(void **state)
 {
     expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\"") "]", NULL, BINDING_UNUSABLE, "oauth2/google/a");
-    expect("[" ROW("oauth2/google/a", ",\"status\":\"revoked\"") "," ROW("oauth2/google/b", ",\"status\":\"active\"") "]", NULL, BINDING_CHOSEN,
-           "oauth2/google/b");
-    expect("[" ROW("oauth2/google/b", ",\"status\":\"active\"") "," ROW("oauth2/google/a", ",\"status\":\"revoked\"") "]", NULL, BINDING_CHOSEN,
-           "oauth2/google/b");
-    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\",\"default\":\"true\"") "," ROW("oauth2/google/b", "") "]", NULL, BINDING_UNUSABLE,
-           "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"revoked\"") "," ROW("oauth2/google/b", ",\"status\":\"active\"") "]", NULL,
+        BINDING_CHOSEN, "oauth2/google/b");
+    expect("[" ROW("oauth2/google/b", ",\"status\":\"active\"") "," ROW("oauth2/google/a", ",\"status\":\"revoked\"") "]", NULL,
+        BINDING_CHOSEN, "oauth2/google/b");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\",\"default\":\"true\"") "," ROW("oauth2/google/b", "") "]", NULL,
+        BINDING_UNUSABLE, "oauth2/google/a");
     expect("[" ROW("Bad/Name/X", "") "]", NULL, BINDING_NONE, "");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_choice), cmocka_unit_test(test_unusable) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_unusable) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,15 +21,15 @@ struct manifest_oauth2 {
 };
 
 struct manifest {
-    char *name;    /* FQN */
-    char *version; /* SemVer without v */
+    char *name;                                               /* FQN */
+    char *version;                                            /* SemVer without v */
     char *publisher, *description, *provenance_hash, *origin; /* may be NULL */
-    bool idempotent; /* connector.idempotency.default: retry only */
-    char **hosts; /* "host:port" */
+    bool idempotent;                                          /* connector.idempotency.default: retry only */
+    char **hosts;                                             /* "host:port" */
     size_t hosts_len;
     enum credential_kind credential;
     char *credential_scope, *credential_header, *credential_format; /* header and format have their defaults */
-    struct manifest_oauth2 oauth2; /* set when credential is CREDENTIAL_OAUTH2 */
+    struct manifest_oauth2 oauth2;                                  /* set when credential is CREDENTIAL_OAUTH2 */
     char **imports; /* runtime.imports; NULL when the key is absent (log and http functions) */
     size_t imports_len;
     bool has_imports;

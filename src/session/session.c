@@ -22,14 +22,14 @@
 
 #include "base/banned.h"
 
-#define TOKEN_PREFIX "ags_"
-#define TOKEN_BYTES 32
-#define AGENT_MAX 64
-#define FOLDER_MAX 4096
+#define TOKEN_PREFIX      "ags_"
+#define TOKEN_BYTES       32
+#define AGENT_MAX         64
+#define FOLDER_MAX        4096
 #define OPEN_MAX_SESSIONS 10000
-#define ENDED_MAX 1000
-#define SUFFIX_MIN 6
-#define ID_PREFIX "ses_"
+#define ENDED_MAX         1000
+#define SUFFIX_MIN        6
+#define ID_PREFIX         "ses_"
 
 struct entry {
     struct session session;
@@ -100,7 +100,7 @@ static size_t count_open(const struct session_table *table)
     size_t n = 0;
 
     TAILQ_FOREACH(entry, &table->entries, link)
-        n += entry->session.ended_unix_ms == 0;
+    n += entry->session.ended_unix_ms == 0;
     return n;
 }
 
@@ -136,8 +136,8 @@ static int new_token(char ret_token[SESSION_TOKEN_MAX], uint8_t ret_hash[SHA256_
     return sha256(ret_token, strlen(ret_token), ret_hash);
 }
 
-int session_open(struct session_table *table, const char *agent, const char *folder, int64_t now_unix_ms, struct session **ret_session,
-                 char ret_token[SESSION_TOKEN_MAX], struct err *err)
+int session_open(struct session_table *table, const char *agent, const char *folder, int64_t now_unix_ms,
+    struct session **ret_session, char ret_token[SESSION_TOKEN_MAX], struct err *err)
 {
     CLEANUP_PTR(entry_free) struct entry *entry = calloc(1, sizeof(*entry));
 
@@ -170,7 +170,8 @@ struct session *session_by_token(struct session_table *table, const char *token)
 
     if (strlen(token) >= SESSION_TOKEN_MAX || sha256(token, strlen(token), hash) < 0)
         return NULL;
-    TAILQ_FOREACH(entry, &table->entries, link) {
+    TAILQ_FOREACH(entry, &table->entries, link)
+    {
         if (secret_memequal(hash, entry->session.token_hash, sizeof(hash)) && !entry->session.ended_unix_ms)
             found = &entry->session;
     }
@@ -191,7 +192,8 @@ struct session *session_by_id(struct session_table *table, const char *id)
 
     if (strlen(id) < SUFFIX_MIN)
         return NULL;
-    TAILQ_FOREACH(entry, &table->entries, link) {
+    TAILQ_FOREACH(entry, &table->entries, link)
+    {
         if (!strcmp(entry->session.id, id))
             return &entry->session;
         if (!ends_with(entry->session.id, id))
@@ -215,8 +217,8 @@ json_t *session_to_json(const struct session *session)
 {
     char started[CLOCK_TEXT_MAX], seen[CLOCK_TEXT_MAX], ended[CLOCK_TEXT_MAX];
     json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:I}", "id", session->id, "agent", session->agent, "started_at",
-                             clock_format(session->started_unix_ms, started), "last_seen_at",
-                             clock_format(session->last_seen_unix_ms, seen), "calls", (json_int_t) session->calls);
+        clock_format(session->started_unix_ms, started), "last_seen_at", clock_format(session->last_seen_unix_ms, seen), "calls",
+        (json_int_t) session->calls);
 
     if (json && session->folder)
         json_object_set_new(json, "folder", json_string(session->folder));
@@ -231,7 +233,7 @@ json_t *session_list_json(const struct session_table *table)
     const struct entry *entry;
 
     TAILQ_FOREACH(entry, &table->entries, link)
-        json_array_append_new(list, session_to_json(&entry->session));
+    json_array_append_new(list, session_to_json(&entry->session));
     return list;
 }
 
@@ -241,9 +243,8 @@ static json_t *entry_save(const struct session *session)
 
     hex_encode(session->token_hash, sizeof(session->token_hash), hash);
     return json_pack("{s:s,s:s,s:s*,s:I,s:I,s:I,s:I,s:s}", "id", session->id, "agent", session->agent, "folder", session->folder,
-                     "started_ms", (json_int_t) session->started_unix_ms, "ended_ms", (json_int_t) session->ended_unix_ms,
-                     "last_seen_ms", (json_int_t) session->last_seen_unix_ms, "calls", (json_int_t) session->calls, "token_sha256",
-                     hash);
+        "started_ms", (json_int_t) session->started_unix_ms, "ended_ms", (json_int_t) session->ended_unix_ms, "last_seen_ms",
+        (json_int_t) session->last_seen_unix_ms, "calls", (json_int_t) session->calls, "token_sha256", hash);
 }
 
 json_t *session_table_save(const struct session_table *table)
@@ -252,7 +253,7 @@ json_t *session_table_save(const struct session_table *table)
     const struct entry *entry;
 
     TAILQ_FOREACH(entry, &table->entries, link)
-        json_array_append_new(list, entry_save(&entry->session));
+    json_array_append_new(list, entry_save(&entry->session));
     return json_pack("{s:i,s:o}", "version", 1, "sessions", list);
 }
 
@@ -286,7 +287,8 @@ int session_table_load(struct session_table *table, const json_t *saved, struct 
 
     if (json_integer_value(json_object_get(saved, "version")) != 1 || !json_is_array(list))
         return err_set(err, EINVAL, "not a list of sessions of version 1");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         struct entry *entry = NULL;
         int r = entry_load(item, &entry);
 

@@ -31,8 +31,8 @@ int session_table_new(struct session_table **ret_table);
 void session_table_free(struct session_table *table);
 DEFINE_CLEANUP_PTR(struct session_table, session_table_free)
 /* Opens a session; `ret_token` is the only copy of the token. -ENOSPC over 10,000 open ones; the oldest ended are forgotten beyond 1,000. */
-int session_open(struct session_table *table, const char *agent, const char *folder, int64_t now_unix_ms, struct session **ret_session,
-                 char ret_token[SESSION_TOKEN_MAX], struct err *err);
+int session_open(struct session_table *table, const char *agent, const char *folder, int64_t now_unix_ms,
+    struct session **ret_session, char ret_token[SESSION_TOKEN_MAX], struct err *err);
 /* The open session of a token, or NULL. Constant time in the token. */
 struct session *session_by_token(struct session_table *table, const char *token);
 /* By id or unique suffix of 6 or more; NULL. */

@@ -105,7 +105,7 @@ static void test_save_and_load(void **state)
 static void test_damaged(void **state)
 {
     static const char *const damaged[] = { "{}", "{\"version\":2,\"sessions\":[]}", "{\"version\":1,\"sessions\":[{}]}",
-                                           "{\"version\":1,\"sessions\":[{\"id\":\"ses_x\",\"token_sha256\":\"00\"}]}" };
+        "{\"version\":1,\"sessions\":[{\"id\":\"ses_x\",\"token_sha256\":\"00\"}]}" };
 
     for (size_t i = 0; i < ARRAY_LEN(damaged); i++) {
         CLEANUP_JSON json_t *saved = json_loads(damaged[i], 0, NULL);
@@ -139,10 +139,13 @@ static void test_forgets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_token, setup, teardown),   cmocka_unit_test_setup_teardown(test_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_by_id, setup, teardown),   cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_by_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
         cmocka_unit_test_setup_teardown(test_save_and_load, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged, setup, teardown), cmocka_unit_test_setup_teardown(test_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forgets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

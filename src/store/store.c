@@ -25,14 +25,14 @@
 
 #include "base/banned.h"
 
-#define CONNECTORS "store/connectors/sha256"
-#define INDEX_DIR "store/index"
-#define INDEX INDEX_DIR "/connectors.json"
-#define TMP "store/tmp"
+#define CONNECTORS      "store/connectors/sha256"
+#define INDEX_DIR       "store/index"
+#define INDEX           INDEX_DIR "/connectors.json"
+#define TMP             "store/tmp"
 #define INDEX_MAX_BYTES (16u << 20)
-#define HEX_LEN 64
-#define TAG_LEN 7 /* "sha256:" */
-#define TMP_NAME_BYTES 16
+#define HEX_LEN         64
+#define TAG_LEN         7 /* "sha256:" */
+#define TMP_NAME_BYTES  16
 
 int store_content_hash(const struct buf *wasm, const struct buf *manifest, char ret_hash[72])
 {
@@ -142,7 +142,7 @@ static int scan(const char *home, json_t **ret_list, struct err *err)
     if (!dir && errno != ENOENT)
         return err_errno(err, errno, "cannot read %s", path);
     while (dir && (item = readdir(dir))) {
-        struct store_connector connector;
+        struct store_connector connector = { .hash = "" };
         char hash[72];
 
         if (!is_hex_name(item->d_name))
@@ -150,8 +150,8 @@ static int scan(const char *home, json_t **ret_list, struct err *err)
         snprintf(hash, sizeof(hash), "sha256:%.64s", item->d_name);
         if (store_find(home, hash, &connector, NULL) < 0)
             continue;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b}", "fqn", connector.fqn, "version", connector.version, "hash", hash,
-                                              "signed", connector.is_signed));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b}", "fqn", connector.fqn, "version", connector.version, "hash",
+                                        hash, "signed", connector.is_signed));
     }
     *ret_list = TAKE_PTR(list);
     return 0;
@@ -165,7 +165,8 @@ static json_t *index_of(const json_t *list)
     const json_t *item;
     size_t i;
 
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         char key[REFERENCE_FQN_MAX + REFERENCE_SEMVER_MAX + 2];
 
         snprintf(key, sizeof(key), "%s@%s", json_get_str(item, "fqn"), json_get_str(item, "version"));
@@ -222,7 +223,8 @@ static int reindex(const char *home, struct err *err)
 
 /* ---- putting and removing ---- */
 
-static int write_files(int dirfd, const struct buf *wasm, const struct buf *manifest, const struct buf *signature, struct err *err)
+static int write_files(
+    int dirfd, const struct buf *wasm, const struct buf *manifest, const struct buf *signature, struct err *err)
 {
     int r = file_write_atomic(dirfd, "connector.wasm", wasm->data, wasm->len, 0600, err);
 
@@ -242,8 +244,8 @@ static int move_in(int tmpfd, const char *name, int connectorsfd, const char *he
     return r < 0 ? err_errno(err, -r, "cannot sync the store") : 0;
 }
 
-static int put_new(const char *home, const char *hex, const struct buf *wasm, const struct buf *manifest, const struct buf *signature,
-                   struct err *err)
+static int put_new(const char *home, const char *hex, const struct buf *wasm, const struct buf *manifest,
+    const struct buf *signature, struct err *err)
 {
     char tmp[PATH_MAX], connectors[PATH_MAX], name[2 * TMP_NAME_BYTES + 1];
     uint8_t random[TMP_NAME_BYTES];
@@ -284,8 +286,9 @@ static bool holds_same(const char *home, const char *hash)
     if (store_find(home, hash, &connector, NULL) < 0)
         return false;
     CLEANUP_CLOSE int dirfd = open(connector.dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return dirfd >= 0 && !file_read(dirfd, "connector.wasm", &wasm, NULL) && !file_read(dirfd, "manifest.toml", &manifest, NULL) &&
-           !store_content_hash(&wasm, &manifest, own) && !strcmp(own, hash);
+    return dirfd >= 0 && !file_read(dirfd, "connector.wasm", &wasm, NULL) &&
+           !file_read(dirfd, "manifest.toml", &manifest, NULL) && !store_content_hash(&wasm, &manifest, own) &&
+           !strcmp(own, hash);
 }
 
 static int remove_dir(const char *home, const char *hex, struct err *err)
@@ -306,7 +309,7 @@ static int remove_dir(const char *home, const char *hex, struct err *err)
 }
 
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
-              const struct buf *signature, char ret_hash[72], bool *ret_existed, struct err *err)
+    const struct buf *signature, char ret_hash[72], bool *ret_existed, struct err *err)
 {
     char hash[72];
     int r = store_content_hash(wasm, manifest, hash);

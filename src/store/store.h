@@ -23,7 +23,7 @@ struct store_connector {
 int store_content_hash(const struct buf *wasm, const struct buf *manifest, char ret_hash[72]);
 /* Puts one connector, atomically; an identical one already there is fine (*ret_existed). Updates the index. */
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
-              const struct buf *signature /* NULL: unsigned */, char ret_hash[72], bool *ret_existed, struct err *err);
+    const struct buf *signature /* NULL: unsigned */, char ret_hash[72], bool *ret_existed, struct err *err);
 /* By pin. -ENOENT when it is not installed. */
 int store_find(const char *home, const char *hash, struct store_connector *ret_connector, struct err *err);
 /* Array of {fqn, version, hash, signed}; rebuilds the index when it is missing or wrong. New reference. */

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#define MANIFEST "[connector]\nname = \"local://probe\"\nversion = \"1.2.3\"\n"
+#define MANIFEST      "[connector]\nname = \"local://probe\"\nversion = \"1.2.3\"\n"
 
 #define EXPECTED_HASH "530e66cd21c14a694e0069e947f4d57066eb758c3ceac54d0d821c29fb526872"
 
@@ -226,11 +226,15 @@ static void test_race(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_put_find, setup, teardown), cmocka_unit_test_setup_teardown(test_private, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_find, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_private, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unsigned_only_local, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_missing, setup, teardown),  cmocka_unit_test_setup_teardown(test_index, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tampered, setup, teardown), cmocka_unit_test_setup_teardown(test_symlink, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_remove, setup, teardown),   cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_index, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tampered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_symlink, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_race, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
