@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -191,17 +192,22 @@ static bool is_replaceable(const json_t *status)
         json_array_size(json_object_get(status, "overrides")) == 0;
 }
 
-/* DESIGN §5.11: every command shows development overrides while they are active. */
+/* DESIGN §5.11: every command shows development overrides while they are active; on a terminal in one line. */
 static void show_overrides(const json_t *status)
 {
     CLEANUP_FREE char *overrides = print_list(json_object_get(status, "overrides"));
+    CLEANUP(buf_free) struct buf line = BUF_INIT(64 * 1024);
+    CLEANUP(buf_free) struct buf clean = BUF_INIT(256 * 1024);
+    CLEANUP(buf_free) struct buf fitted = BUF_INIT(256 * 1024);
+    size_t width = term_width(stderr);
 
     if (!overrides || !*overrides)
         return;
+    buf_printf(&line, "aileron: development overrides are active (aileron status): %s", overrides);
+    text_clean(buf_str(&line), line.len, false, &clean);
+    text_fit(buf_str(&clean), width ? width : SIZE_MAX, &fitted);
     fflush(stdout);
-    fprintf(stderr, "%saileron: development overrides are active: ", term_style(stderr, STYLE_WARN));
-    term_put(stderr, overrides);
-    fprintf(stderr, "%s\n", term_end(stderr));
+    fprintf(stderr, "%s%s%s\n", term_style(stderr, STYLE_WARN), buf_str(&fitted), term_end(stderr));
 }
 
 static int restart(struct cli *cli, const char *theirs)

@@ -163,7 +163,7 @@ static int run_list(struct cli *cli)
     if (table_rows(table))
         code = table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
     else
-        cli_note("no actions are installed");
+        fputs("no actions are installed\n", cli->out);
     fflush(cli->out);
     put_errors(stderr, json_object_get(answer, "load_errors"));
     return code;

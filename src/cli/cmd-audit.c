@@ -112,7 +112,7 @@ static int run_list(struct cli *cli)
     for (size_t i = json_array_size(events); i-- > 0;) /* as a log: the newest last */
         put_row(table, json_array_get(events, i));
     if (!table_rows(table)) {
-        cli_note("no events");
+        fputs("no events\n", cli->out);
         return CODE_DONE;
     }
     return table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;

@@ -97,7 +97,7 @@ static int run_list(struct cli *cli)
         table_cell(table, json_get_str(item, "hash"));
     }
     if (!table_rows(table)) {
-        cli_note("no connectors are installed");
+        fputs("no connectors are installed\n", cli->out);
         return CODE_DONE;
     }
     return table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;

@@ -38,7 +38,7 @@ static int run_list(struct cli *cli)
         table_cellf(table, "%lld", (long long) json_integer_value(json_object_get(item, "calls")));
     }
     if (!table_rows(table)) {
-        cli_note("no agent sessions");
+        fputs("no agent sessions\n", cli->out);
         return CODE_DONE;
     }
     return table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
