@@ -109,33 +109,39 @@ static const struct host_function *table_find(const struct host_table *table, co
     return NULL;
 }
 
-/* The row that the import means; the errors say why there is none. */
-static int find(const wasm_importtype_t *import, const struct host_table *const *tables, const char *allowed,
-    const struct host_table **ret_table, const struct host_function **ret_function, struct err *err)
+/* Says in `err` what the import is and why it cannot be had; NULL. */
+static const struct host_function *refuse(const wasm_importtype_t *import, struct err *err, const char *why)
 {
     const wasm_name_t *module = wasm_importtype_module(import);
     const wasm_name_t *name = wasm_importtype_name(import);
-    const struct host_function *function = NULL;
-    const struct host_table *const *table = tables;
     char module_text[NAME_MAX_CLEAN], name_text[NAME_MAX_CLEAN];
 
     text_clean(module->data, module->size, module_text, sizeof(module_text));
     text_clean(name->data, name->size, name_text, sizeof(name_text));
+    err_set(err, EPERM, "the module imports %s.%s, %s", module_text, name_text, why);
+    return NULL;
+}
+
+/* The row that the import means. */
+static const struct host_function *find(const wasm_importtype_t *import, const struct host_table *const *tables,
+    const char *allowed, const struct host_table **ret_table, struct err *err)
+{
+    const struct host_function *function = NULL;
+    const struct host_table *const *table = tables;
+
     if (wasm_externtype_kind(wasm_importtype_type(import)) != WASM_EXTERN_FUNC)
-        return err_set(err, EINVAL, "the module imports %s.%s, which is not a function", module_text, name_text);
-    while (*table && !name_is(module, (*table)->module))
+        return refuse(import, err, "which is not a function");
+    while (*table && !name_is(wasm_importtype_module(import), (*table)->module))
         table++;
     if (!*table)
-        return err_set(err, EPERM, "the module imports %s.%s, but there is no module of that name", module_text, name_text);
-    function = table_find(*table, name);
+        return refuse(import, err, "but there is no module of that name");
+    function = table_find(*table, wasm_importtype_name(import));
     if (!function)
-        return err_set(
-            err, EPERM, "the module imports %s.%s, which does not exist or needs a capability", module_text, name_text);
+        return refuse(import, err, "which does not exist or needs a capability");
     if ((*table)->by_permission && !list_has(*allowed ? allowed : ALLOWED_DEFAULT, function->name))
-        return err_set(err, EPERM, "the module imports %s.%s, which its manifest does not declare", module_text, name_text);
+        return refuse(import, err, "which its manifest does not declare");
     *ret_table = *table;
-    *ret_function = function;
-    return 0;
+    return function;
 }
 
 static int link_one(wasmtime_linker_t *linker, const wasm_importtype_t *import, const struct host_table *table,
@@ -163,19 +169,16 @@ int link_imports(wasmtime_linker_t *linker, const wasmtime_module_t *module, con
     const char *allowed, struct err *err)
 {
     CLEANUP(wasm_importtype_vec_delete) wasm_importtype_vec_t imports;
-    const struct host_function *function = NULL;
-    const struct host_table *table = NULL;
     int r = 0;
 
     wasmtime_module_imports(module, &imports);
     /* An import may be listed more than once. */
     wasmtime_linker_allow_shadowing(linker, true);
-    for (size_t i = 0; i < imports.size; i++) {
-        r = find(imports.data[i], tables, allowed, &table, &function, err);
-        if (r == 0)
-            r = link_one(linker, imports.data[i], table, function, err);
-        if (r < 0)
-            return r;
+    for (size_t i = 0; i < imports.size && r == 0; i++) {
+        const struct host_table *table = NULL;
+        const struct host_function *function = find(imports.data[i], tables, allowed, &table, err);
+
+        r = function ? link_one(linker, imports.data[i], table, function, err) : -EPERM;
     }
-    return 0;
+    return r;
 }
