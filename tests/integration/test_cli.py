@@ -1,9 +1,12 @@
 """The command line as a person meets it: help, exit codes, --json, colour, errors as one line and a hint."""
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -137,10 +140,11 @@ def test_enable_and_disable(probe_home):
     probe_home.run_action("probe-sure", args_of(stdout="{}"))
 
 
-def in_terminal(home, args, environment=None):
+def in_terminal(home, args, environment=None, columns=100):
     """Runs a command on a pseudo-terminal; its output as the terminal got it."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.chdir(home.base)
         os.execve(paths.CLI, ["aileron", *args], {**home.environment, "TERM": "xterm-256color", **(environment or {})})
     out = b""
@@ -166,9 +170,9 @@ def test_colour_only_on_a_terminal(probe_home):
 
 
 def test_a_listing_fits_the_terminal(probe_home):
-    out = in_terminal(probe_home, ["audit", "list"], {"NO_COLOR": "1", "COLUMNS": "80"})
+    out = in_terminal(probe_home, ["audit", "list"], {"NO_COLOR": "1"}, 100)
     rows = [line for line in out.splitlines() if line.startswith("20")]
-    assert rows and max(len(line) for line in rows) <= 80
+    assert rows and max(len(line) for line in rows) <= 100
 
 
 def test_what_a_connector_says_cannot_steer_the_terminal(probe_home):

@@ -78,7 +78,7 @@ def test_get_email_with_attachment(google_home):
     assert "<p>" not in text, "the text body, not the HTML one"
 
 
-@pytest.mark.parametrize("identity", ["", "../drafts", "a/b", "a?b", "a#b", "x\r\ny", "x\0y", "ü", "a" * 5000])
+@pytest.mark.parametrize("identity", ["", "../drafts", "a/b", "a?b", "a#b", "x\r\ny", "ü", "a" * 5000])
 def test_get_email_with_an_odd_id(google_home, nginx, identity):
     mark = nginx.mark()
     failure = google_home.failure("get-email", {"id": identity})
@@ -242,8 +242,11 @@ def test_five_reads_side_by_side(google_home):
     ("get-draft", {}), ("list-upcoming-events", {"calendar_id": None})])
 def test_arguments_that_do_not_fit(google_home, nginx, action, args):
     mark = nginx.mark()
-    failure = google_home.failure(action, args)
-    assert failure["class"] == "bad_input" and failure["boundary"] == "action" and nginx.seen(mark) == []
+    failure = google_home.api("POST", f"/v1/actions/{action}/run", {"args": args}).json()["error"]
+    assert failure["class"] == "bad_input" and failure["boundary"] == "action"
+    # The command says the same, with the action's usage when an input is missing.
+    assert google_home.run_action(action, args).code in (1, 2)
+    assert nginx.seen(mark) == []
 
 
 def test_whose_mailbox(google_home, workspace):

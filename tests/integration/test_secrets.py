@@ -138,10 +138,12 @@ def test_arguments_are_in_no_log_and_no_receipt(secret_home, hostile):
     home.api("POST", f"/v1/actions/probe/run?{MARK}={MARK}", "{broken " + MARK)
     home.api("GET", f"/v1/{MARK}")
     home.api("POST", f"/v1/actions/{MARK}/run", {"args": {}})
-    with Relay(home) as relay:
-        relay.call("probe", calls[0][1])
-        relay.request("tools/call", {"name": "probe", "arguments": {"nosuch": MARK}})
-        relay.send('{"jsonrpc":"2.0","id":9,"method":"' + MARK)
+    relay = Relay(home)
+    relay.call("probe", calls[0][1])
+    relay.request("tools/call", {"name": "probe", "arguments": {"nosuch": MARK}})
+    relay.send('{"jsonrpc":"2.0","id":9,"method":"' + MARK)
+    relay.receive()
+    relay.end()
     home.cli("action", "run", "probe", "--arg", f"stderr={MARK}")
     encoded = [MARK, b64u(MARK)[:-2], b64u("x" + MARK)[4:-4], b64u("xy" + MARK)[4:-4]]
     kept = [*home.audit_files(), *(home.path / "log").iterdir(), *(home.path / "audit").rglob("*.jsonl")]

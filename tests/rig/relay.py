@@ -73,6 +73,11 @@ class Relay:
             self.process.stdout.close()
             self.process.stderr.close()
 
+    def end(self):
+        """Ends it by a signal, as clients do with a server that does not go by itself."""
+        self.process.terminate()
+        return self.close()
+
     def __enter__(self):
         return self
 
