@@ -17,7 +17,10 @@ struct buf {
     size_t max; /* bytes that may ever be held */
 };
 
-#define BUF_INIT(max_bytes) { NULL, 0, 0, (max_bytes) }
+#define BUF_INIT(max_bytes)                                                                                                      \
+    {                                                                                                                            \
+        NULL, 0, 0, (max_bytes)                                                                                                  \
+    }
 
 /* All return 0, -ENOMEM or -E2BIG. */
 int buf_add(struct buf *buf, const void *data, size_t len);

@@ -18,11 +18,11 @@
 #define CLEANUP(function) __attribute__((cleanup(function), unused))
 
 /* For `type *p`: defines function##_p(type **), used by CLEANUP_PTR(function). */
-#define DEFINE_CLEANUP_PTR(type, function)                     \
-    static inline __attribute__((unused)) void function##_p(type **p) \
-    {                                                          \
-        if (*p)                                                \
-            function(*p);                                      \
+#define DEFINE_CLEANUP_PTR(type, function)                                                                                       \
+    static inline __attribute__((unused)) void function##_p(type **p)                                                            \
+    {                                                                                                                            \
+        if (*p)                                                                                                                  \
+            function(*p);                                                                                                        \
     }
 #define CLEANUP_PTR(function) CLEANUP(function##_p)
 
@@ -49,25 +49,25 @@ static inline void cleanup_fclose(FILE **file)
         fclose(*file);
 }
 
-#define CLEANUP_FREE CLEANUP(cleanup_free)
-#define CLEANUP_CLOSE CLEANUP(cleanup_close)
+#define CLEANUP_FREE     CLEANUP(cleanup_free)
+#define CLEANUP_CLOSE    CLEANUP(cleanup_close)
 #define CLEANUP_CLOSEDIR CLEANUP(cleanup_closedir)
-#define CLEANUP_FCLOSE CLEANUP(cleanup_fclose)
+#define CLEANUP_FCLOSE   CLEANUP(cleanup_fclose)
 
-#define TAKE_PTR(p)                       \
-    ({                                    \
-        __typeof__(p) *take_from_ = &(p); \
-        __typeof__(p) take_it_ = *take_from_; \
-        *take_from_ = NULL;               \
-        take_it_;                         \
+#define TAKE_PTR(p)                                                                                                              \
+    ({                                                                                                                           \
+        __typeof__(p) *take_from_ = &(p);                                                                                        \
+        __typeof__(p) take_it_ = *take_from_;                                                                                    \
+        *take_from_ = NULL;                                                                                                      \
+        take_it_;                                                                                                                \
     })
 
-#define TAKE_FD(fd)             \
-    ({                          \
-        int *take_fd_ = &(fd);  \
-        int take_it_ = *take_fd_; \
-        *take_fd_ = -1;         \
-        take_it_;               \
+#define TAKE_FD(fd)                                                                                                              \
+    ({                                                                                                                           \
+        int *take_fd_ = &(fd);                                                                                                   \
+        int take_it_ = *take_fd_;                                                                                                \
+        *take_fd_ = -1;                                                                                                          \
+        take_it_;                                                                                                                \
     })
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

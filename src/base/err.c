@@ -45,8 +45,7 @@ int err_errno(struct err *err, int code, const char *format, ...)
         va_end(args);
         err->code = code;
         err->hint[0] = '\0';
-        mark_cut(err->message, sizeof err->message,
-            snprintf(err->message, sizeof err->message, "%s: %s", text, strerror(code)));
+        mark_cut(err->message, sizeof err->message, snprintf(err->message, sizeof err->message, "%s: %s", text, strerror(code)));
     }
     return -code;
 }

@@ -13,7 +13,7 @@
 #include <stdarg.h>
 
 #define ERR_MESSAGE_MAX 512
-#define ERR_HINT_MAX 256
+#define ERR_HINT_MAX    256
 
 struct err {
     int code; /* positive errno; 0 = none */
@@ -21,7 +21,10 @@ struct err {
     char hint[ERR_HINT_MAX];
 };
 
-#define ERR_INIT { 0, "", "" }
+#define ERR_INIT                                                                                                                 \
+    {                                                                                                                            \
+        0, "", ""                                                                                                                \
+    }
 
 /* Fills `err` and returns -code. `code` is a positive errno. */
 int err_set(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));

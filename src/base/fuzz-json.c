@@ -31,10 +31,8 @@ static unsigned count(json_t *json, unsigned depth)
 
     if (json_is_object(json) || json_is_array(json))
         require(depth < DEPTH);
-    json_object_foreach(json, key, value)
-        nodes += count(value, depth + 1);
-    json_array_foreach(json, i, value)
-        nodes += count(value, depth + 1);
+    json_object_foreach(json, key, value) nodes += count(value, depth + 1);
+    json_array_foreach(json, i, value) nodes += count(value, depth + 1);
     return nodes;
 }
 

@@ -19,9 +19,9 @@
 
 #include "base/banned.h"
 
-#define HOME_MAX_BYTES   3000
-#define LONGEST_SOCKET   "agent/agent.sock"
-#define DEFAULT_NAME     ".aileron"
+#define HOME_MAX_BYTES 3000
+#define LONGEST_SOCKET "agent/agent.sock"
+#define DEFAULT_NAME   ".aileron"
 
 static char *join(const char *folder, const char *relative)
 {

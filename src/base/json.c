@@ -239,7 +239,8 @@ const char *json_case_folded_twin(const json_t *object)
     if (len < 2)
         return NULL;
     keys = calloc(len, sizeof *keys);
-    json_object_foreach((json_t *) object, key, value) {
+    json_object_foreach((json_t *) object, key, value)
+    {
         /* Without memory the check cannot be made: better to refuse the object. */
         if (!keys)
             return key;

@@ -20,7 +20,7 @@ struct json_limits {
 };
 
 /* SPEC §12: depth 64, nodes 100,000; bytes by the caller. */
-#define JSON_LIMITS(max_bytes) ((struct json_limits) { (max_bytes), 64, 100000 })
+#define JSON_LIMITS(max_bytes) ((struct json_limits){ (max_bytes), 64, 100000 })
 
 /* Parses one object or array and nothing after it. -EINVAL bad text, -E2BIG over a limit; `err` says where. */
 int json_parse(const char *text, size_t len, struct json_limits limits, json_t **ret_json, struct err *err);

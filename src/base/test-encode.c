@@ -40,8 +40,8 @@ static void test_base64_vectors(void **state)
 
 static void test_base64_refused(void **state)
 {
-    static const char *const bad[] = { "Z", "Zg=", "Zg===", "Z===", "====", "=", "Zm9v=", "Zm9vYg=", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9v",
-        "Zm9v\n", "+-AA", "Zm9v!", "Zg=a", "Zm8==", "Zh", "Zm9" };
+    static const char *const bad[] = { "Z", "Zg=", "Zg===", "Z===", "====", "=",
+        "Zm9v=", "Zm9vYg=", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9v", "Zm9v\n", "+-AA", "Zm9v!", "Zg=a", "Zm8==", "Zh", "Zm9" };
     CLEANUP(buf_free) struct buf out = BUF_INIT(100);
     CLEANUP(buf_free) struct buf small = BUF_INIT(2);
 

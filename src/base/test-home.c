@@ -115,8 +115,8 @@ static void test_create(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_paths), cmocka_unit_test(test_long_path), cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_create) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_paths), cmocka_unit_test(test_long_path),
+        cmocka_unit_test(test_environment), cmocka_unit_test(test_create) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 static int parse(const char *text, unsigned depth, unsigned nodes, struct err *err)
 {
     json_t *json = NULL;
-    int r = json_parse(text, strlen(text), (struct json_limits) { 1000000, depth, nodes }, &json, err);
+    int r = json_parse(text, strlen(text), (struct json_limits){ 1000000, depth, nodes }, &json, err);
 
     json_decref(json);
     return r;
@@ -49,9 +49,9 @@ static void test_limits(void **state)
 
 static void test_refused(void **state)
 {
-    static const char *const bad[] = { "", "1", "\"a\"", "null", "{", "[", "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":1}x", "[1] [2]", "[01]",
-        "[\"\\u0000\"]", "{\"\\u0000\":1}", "[\"\xff\"]", "[99999999999999999999]", "[1e999]", "[nan]", "['a']", "[\"\t\"]", "[\"\\ud800\"]",
-        ":::", "[:::]", "{\"a\"::::1}", "{a:1}", "[\"a", "[\"\\", "]", "}}}}" };
+    static const char *const bad[] = { "", "1", "\"a\"", "null", "{", "[", "[1,]", "{\"a\":1,\"a\":2}", "{\"a\":1}x", "[1] [2]",
+        "[01]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[\"\xff\"]", "[99999999999999999999]", "[1e999]", "[nan]", "['a']",
+        "[\"\t\"]", "[\"\\ud800\"]", ":::", "[:::]", "{\"a\"::::1}", "{a:1}", "[\"a", "[\"\\", "]", "}}}}" };
     struct err err = ERR_INIT;
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -137,8 +137,9 @@ static void test_twins(void **state)
     static const struct {
         const char *text;
         bool twin;
-    } cases[] = { { "{}", false }, { "{\"a\":1}", false }, { "{\"a\":1,\"b\":2,\"ab\":3}", false }, { "{\"to\":1,\"x\":0,\"To\":2}", true },
-        { "{\"[\":1,\"{\":2,\"@\":3,\"`\":4}", false }, { "{\"a\":{\"X\":1,\"x\":2}}", false } };
+    } cases[] = { { "{}", false }, { "{\"a\":1}", false }, { "{\"a\":1,\"b\":2,\"ab\":3}", false },
+        { "{\"to\":1,\"x\":0,\"To\":2}", true }, { "{\"[\":1,\"{\":2,\"@\":3,\"`\":4}", false },
+        { "{\"a\":{\"X\":1,\"x\":2}}", false } };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP_JSON json_t *json = NULL;

@@ -24,8 +24,12 @@
 
 static struct proc_spec shell_spec(const char *const *argv, const char *const *envp)
 {
-    struct proc_spec spec = { .program_fd = open("/bin/sh", O_PATH | O_CLOEXEC), .argv = argv, .envp = envp, .stdin_fd = -1,
-        .stdout_fd = -1, .stderr_fd = -1 };
+    struct proc_spec spec = { .program_fd = open("/bin/sh", O_PATH | O_CLOEXEC),
+        .argv = argv,
+        .envp = envp,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = -1 };
 
     assert_true(spec.program_fd >= 0);
     return spec;

@@ -136,8 +136,9 @@ static void test_dots(void **state)
     fails("s = \"\\\\\"\na.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=1", 45, E2BIG, "more than 16 dots");
     fails("s = 'a\\'\na.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=1", 45, E2BIG, "more than 16 dots");
     fails("a.\"b.c\".a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a=1", 43, E2BIG, "more than 16 dots");
-    root = must_parse("s = \"......................\" # ......................\nt = '......................'\n"
-                      "u = '''\n......................'''\nv = \"\"\"......................\\\"\"\"\"\na.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a = 1");
+    root = must_parse(
+        "s = \"......................\" # ......................\nt = '......................'\n"
+        "u = '''\n......................'''\nv = \"\"\"......................\\\"\"\"\"\na.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a = 1");
     assert_non_null(toml_get(root, "v"));
 }
 

@@ -40,8 +40,8 @@ static json_t *container_to_json(const struct toml_node *node)
 
     for (size_t i = 0; json && i < node->items_len; i++) {
         json_t *item = toml_to_json(node->items[i]);
-        int failed = node->type == TOML_TABLE ? json_object_set_new(json, node->items[i]->key, item)
-                                              : json_array_append_new(json, item);
+        int failed =
+            node->type == TOML_TABLE ? json_object_set_new(json, node->items[i]->key, item) : json_array_append_new(json, item);
 
         if (failed) {
             json_decref(json);
@@ -82,7 +82,8 @@ json_t *toml_to_json(const struct toml_node *node)
 
 const char *toml_type_name(enum toml_type type)
 {
-    static const char *const names[] = { "a string", "an integer", "a float", "a boolean", "a date or time", "an array", "a table" };
+    static const char *const names[] = { "a string", "an integer", "a float", "a boolean", "a date or time", "an array",
+        "a table" };
 
     return names[type];
 }

@@ -20,15 +20,15 @@ struct assertion_failed {
 
 [[noreturn]] void refuse()
 {
-    throw assertion_failed {};
+    throw assertion_failed{};
 }
 } // namespace
 #undef NDEBUG
-#define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : refuse())
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_MAX_NESTED_VALUES 32
-#define TOML_ENABLE_FORMATTERS 0
+#define TOML_ASSERT(expr)          ((expr) ? static_cast<void>(0) : refuse())
+#define TOML_HEADER_ONLY           1
+#define TOML_EXCEPTIONS            0
+#define TOML_MAX_NESTED_VALUES     32
+#define TOML_ENABLE_FORMATTERS     0
 #define TOML_ENABLE_WINDOWS_COMPAT 0
 #include <jansson.h>
 #include <toml++/impl/preprocessor.h>
@@ -222,7 +222,7 @@ int copy_scalar(const parse &p, const toml::node &from, struct toml_node *to)
 
 int fill_node(parse &p, const toml::node &from, const toml::key *key, unsigned depth, struct toml_node *to)
 {
-    const auto at = from.source().begin ? from.source().begin : key ? key->source().begin : toml::source_position { 1, 1 };
+    const auto at = from.source().begin ? from.source().begin : key ? key->source().begin : toml::source_position{ 1, 1 };
 
     to->line = at.line + p.first_line - 1;
     to->column = at.column;
@@ -272,10 +272,10 @@ int parse_text(parse &p, struct toml_node **ret_root)
 }
 } // namespace
 
-extern "C" int toml_parse(const char *text, size_t len, const char *name, unsigned first_line, struct toml_node **ret_root,
-    struct err *err)
+extern "C" int toml_parse(
+    const char *text, size_t len, const char *name, unsigned first_line, struct toml_node **ret_root, struct err *err)
 {
-    parse p { std::string_view(text, len), name, first_line, 0, err };
+    parse p{ std::string_view(text, len), name, first_line, 0, err };
     int r;
 
     if (len > TOML_MAX_BYTES)

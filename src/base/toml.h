@@ -55,7 +55,7 @@ struct toml_field {
     bool required;
 };
 int toml_check(const struct toml_node *table, const char *where, const struct toml_field *fields, size_t fields_len,
-               const char *name, struct err *err);
+    const char *name, struct err *err);
 /* err_set(EINVAL, "NAME:LINE:COLUMN: ...") for a rule of the caller's own. */
 int toml_fail(const struct toml_node *at, const char *name, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ULID_LEN 26
+#define ULID_LEN    26
 #define ULID_ID_MAX (8 + ULID_LEN + 1)
 
 /* "<prefix><26 characters>"; prefix at most 8 characters. Returns `out`. */

@@ -56,7 +56,7 @@ static int limit(__rlimit_resource_t resource, rlim_t value, const char *name, s
         return err_errno(err, errno, "cannot read the limit %s", name);
     if (now.rlim_max < value)
         value = now.rlim_max;
-    now = (struct rlimit) { value, value };
+    now = (struct rlimit){ value, value };
     if (setrlimit(resource, &now) < 0)
         return err_errno(err, errno, "cannot set the limit %s", name);
     return 0;

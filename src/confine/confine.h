@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 enum confine_role {
-    CONFINE_BROKER,  /* files under home and runtime folder; may exec the descriptors it opened */
-    CONFINE_KEEPER,  /* home (read and write of its own file), resolver and CA files read; sockets AF_UNIX, AF_INET, AF_INET6; no exec */
+    CONFINE_BROKER, /* files under home and runtime folder; may exec the descriptors it opened */
+    CONFINE_KEEPER, /* home (read and write of its own file), resolver and CA files read; sockets AF_UNIX, AF_INET, AF_INET6; no exec */
     CONFINE_FETCH,   /* as keeper without the home */
     CONFINE_WORKER,  /* no files, no sockets: descriptor 3 and what arrives over it */
     CONFINE_COMPILE, /* as worker, with threads, and PROT_EXEC never */
@@ -42,7 +42,7 @@ struct confine_report {
  * one without seccomp is an error.
  */
 int confine_begin(enum confine_role role, const struct confine_paths *paths, uint64_t data_limit_bytes,
-                  struct confine_report *ret_report, struct err *err);
+    struct confine_report *ret_report, struct err *err);
 /* Stage two (worker: no PROT_EXEC, memfd_create, sigaltstack any more; keeper: no open for writing outside its folder, ...). */
 int confine_tighten(enum confine_role role, struct err *err);
 /* One line: "no_new_privs, seccomp, Landlock ABI 5" or what is missing. Returns `out`. */

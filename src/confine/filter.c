@@ -30,20 +30,28 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 #ifndef F_ADD_SEALS
-#define F_ADD_SEALS  1033
-#define F_GET_SEALS  1034
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
 #endif
 
-enum { BROKER = 1 << CONFINE_BROKER, KEEPER = 1 << CONFINE_KEEPER | 1 << CONFINE_FETCH, WORKER = 1 << CONFINE_WORKER,
-    COMPILE = 1 << CONFINE_COMPILE, BOX = WORKER | COMPILE, LISTED = KEEPER | BOX };
+enum {
+    BROKER = 1 << CONFINE_BROKER,
+    KEEPER = 1 << CONFINE_KEEPER | 1 << CONFINE_FETCH,
+    WORKER = 1 << CONFINE_WORKER,
+    COMPILE = 1 << CONFINE_COMPILE,
+    BOX = WORKER | COMPILE,
+    LISTED = KEEPER | BOX
+};
 
 /* A comparison on one argument; OWN_PID is replaced by the process id. */
-#define ANY              { 0, 0, 0, 0 }
-#define IS(n, value)     { (n) + 1, SCMP_CMP_EQ, (value), 0 }
-#define NOT(n, value)    { (n) + 1, SCMP_CMP_NE, (value), 0 }
-#define OVER(n, value)   { (n) + 1, SCMP_CMP_GT, (value), 0 }
+/* clang-format off */
+#define ANY                  { 0, 0, 0, 0 }
+#define IS(n, value)         { (n) + 1, SCMP_CMP_EQ, (value), 0 }
+#define NOT(n, value)        { (n) + 1, SCMP_CMP_NE, (value), 0 }
+#define OVER(n, value)       { (n) + 1, SCMP_CMP_GT, (value), 0 }
 #define BITS(n, mask, value) { (n) + 1, SCMP_CMP_MASKED_EQ, (mask), (value) }
-#define OWN_PID          UINT64_MAX
+/* clang-format on */
+#define OWN_PID UINT64_MAX
 
 #define ALLOW   0
 #define PRETEND (-1) /* answers 0 and does nothing */
@@ -59,7 +67,9 @@ struct rule {
     } when;
 };
 
+/* clang-format off */
 #define R(roles, name, answer, ...) { (roles), SCMP_SYS(name), (answer), __VA_ARGS__ }
+/* clang-format on */
 
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 /* A fork may set and clear the thread id, as glibc does, and nothing else. */
@@ -71,27 +81,26 @@ static const int allowed_all[] = { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(rea
     SCMP_SYS(ftruncate), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(poll),
     SCMP_SYS(ppoll), SCMP_SYS(memfd_create), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(madvise),
     SCMP_SYS(futex), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigtimedwait),
-    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),
-    SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(setitimer),
-    SCMP_SYS(getitimer), SCMP_SYS(timer_create), SCMP_SYS(timer_settime), SCMP_SYS(timer_gettime), SCMP_SYS(timer_delete),
-    SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
-    SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage), SCMP_SYS(getcpu), SCMP_SYS(sched_yield),
-    SCMP_SYS(sched_getaffinity), SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(uname), SCMP_SYS(sysinfo),
-    SCMP_SYS(seccomp), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres), SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(setitimer), SCMP_SYS(getitimer), SCMP_SYS(timer_create),
+    SCMP_SYS(timer_settime), SCMP_SYS(timer_gettime), SCMP_SYS(timer_delete), SCMP_SYS(getrandom), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
+    SCMP_SYS(getrusage), SCMP_SYS(getcpu), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(seccomp), SCMP_SYS(exit), SCMP_SYS(exit_group) };
 
 /* Keeper: files (which ones is Landlock's matter), sockets, the event loop, one forked child. */
 static const int allowed_keeper[] = { SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(newfstatat),
     SCMP_SYS(statx), SCMP_SYS(statfs), SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
     SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getcwd), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(fchmod), SCMP_SYS(umask),
-    SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(flock), SCMP_SYS(connect),
-    SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-    SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(select),
-    SCMP_SYS(pselect6), SCMP_SYS(epoll_create), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(eventfd2), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(dup),
-    SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime),
-    SCMP_SYS(signalfd4), SCMP_SYS(mlock), SCMP_SYS(mlock2), SCMP_SYS(munlock), SCMP_SYS(wait4), SCMP_SYS(waitid),
-    SCMP_SYS(pidfd_open), SCMP_SYS(set_tid_address), SCMP_SYS(getrlimit), SCMP_SYS(alarm) };
+    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(fchmod), SCMP_SYS(umask), SCMP_SYS(fsync),
+    SCMP_SYS(fdatasync), SCMP_SYS(fallocate), SCMP_SYS(fadvise64), SCMP_SYS(flock), SCMP_SYS(connect), SCMP_SYS(bind),
+    SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(select), SCMP_SYS(pselect6),
+    SCMP_SYS(epoll_create), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_pwait2), SCMP_SYS(eventfd2), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
+    SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_gettime), SCMP_SYS(signalfd4), SCMP_SYS(mlock),
+    SCMP_SYS(mlock2), SCMP_SYS(munlock), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(pidfd_open), SCMP_SYS(set_tid_address),
+    SCMP_SYS(getrlimit), SCMP_SYS(alarm) };
 
 /* What an escaped guest tries first, and what libraries ask for without need: files and programs. */
 static const int refused_files[] = { SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(creat), SCMP_SYS(stat),
@@ -99,10 +108,10 @@ static const int refused_files[] = { SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(
     SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(getcwd), SCMP_SYS(getdents64), SCMP_SYS(unlink),
     SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
     SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(chdir), SCMP_SYS(fchdir) };
-static const int refused_calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind),
-    SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(dup), SCMP_SYS(dup2),
-    SCMP_SYS(dup3), SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(epoll_create1), SCMP_SYS(eventfd2), SCMP_SYS(getrlimit),
-    SCMP_SYS(wait4), SCMP_SYS(pidfd_open), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(mlock) };
+static const int refused_calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
+    SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(dup3),
+    SCMP_SYS(pipe), SCMP_SYS(pipe2), SCMP_SYS(epoll_create1), SCMP_SYS(eventfd2), SCMP_SYS(getrlimit), SCMP_SYS(wait4),
+    SCMP_SYS(pidfd_open), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(mlock) };
 /* No listed role, and no broker, may ever. */
 static const int refused_everywhere[] = { SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
     SCMP_SYS(process_madvise), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),

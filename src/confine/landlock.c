@@ -33,30 +33,30 @@ struct path_rule {
     int32_t parent_fd;
 } __attribute__((packed));
 
-#define CREATE_VERSION 1u
-#define RULE_PATH      1
+#define CREATE_VERSION  1u
+#define RULE_PATH       1
 
-#define FS_EXECUTE     (1u << 0)
-#define FS_WRITE_FILE  (1u << 1)
-#define FS_READ_FILE   (1u << 2)
-#define FS_READ_DIR    (1u << 3)
-#define FS_MAKE_CHAR   (1u << 6)
-#define FS_MAKE_BLOCK  (1u << 11)
-#define FS_ALL_V1      ((1u << 13) - 1)
-#define FS_REFER       (1u << 13)
-#define FS_TRUNCATE    (1u << 14)
-#define FS_IOCTL_DEV   (1u << 15)
-#define FS_FILE        (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
-#define NET_BIND_TCP   (1u << 0)
+#define FS_EXECUTE      (1u << 0)
+#define FS_WRITE_FILE   (1u << 1)
+#define FS_READ_FILE    (1u << 2)
+#define FS_READ_DIR     (1u << 3)
+#define FS_MAKE_CHAR    (1u << 6)
+#define FS_MAKE_BLOCK   (1u << 11)
+#define FS_ALL_V1       ((1u << 13) - 1)
+#define FS_REFER        (1u << 13)
+#define FS_TRUNCATE     (1u << 14)
+#define FS_IOCTL_DEV    (1u << 15)
+#define FS_FILE         (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+#define NET_BIND_TCP    (1u << 0)
 #define NET_CONNECT_TCP (1u << 1)
-#define SCOPE_ABSTRACT (1u << 0)
-#define SCOPE_SIGNAL   (1u << 1)
+#define SCOPE_ABSTRACT  (1u << 0)
+#define SCOPE_SIGNAL    (1u << 1)
 
-#define READ_ONLY  (FS_READ_FILE | FS_READ_DIR)
-#define READ_EXEC  (READ_ONLY | FS_EXECUTE)
-#define READ_WRITE ((FS_ALL_V1 | FS_REFER | FS_TRUNCATE) & ~(FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK))
+#define READ_ONLY       (FS_READ_FILE | FS_READ_DIR)
+#define READ_EXEC       (READ_ONLY | FS_EXECUTE)
+#define READ_WRITE      ((FS_ALL_V1 | FS_REFER | FS_TRUNCATE) & ~(FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK))
 
-#define MIN_VERSION 2
+#define MIN_VERSION     2
 
 struct place {
     const char *path;
@@ -64,19 +64,30 @@ struct place {
 };
 
 /* Names are resolved, and certificates found, by reading these; folders where a file may be replaced at any time. */
-#define RESOLVER_PLACES                                                                                         \
-    { "/etc/resolv.conf", READ_ONLY }, { "/etc/hosts", READ_ONLY }, { "/etc/nsswitch.conf", READ_ONLY },        \
-        { "/etc/host.conf", READ_ONLY }, { "/etc/gai.conf", READ_ONLY }, { "/etc/services", READ_ONLY },        \
-        { "/run/systemd/resolve", READ_ONLY }, { "/run/resolvconf", READ_ONLY }, { "/run/NetworkManager", READ_ONLY }, \
-        { "/mnt/wsl", READ_ONLY }, { "/etc/ssl/certs", READ_ONLY }, { "/etc/ssl/openssl.cnf", READ_ONLY },      \
-        { "/etc/ca-certificates", READ_ONLY }, { "/etc/pki", READ_ONLY }, { "/usr/lib/ssl", READ_ONLY },        \
-        { "/usr/share/ca-certificates", READ_ONLY }, { "/usr/local/share/ca-certificates", READ_ONLY },         \
-        { "/dev/urandom", READ_ONLY }, { "/dev/random", READ_ONLY }, { "/dev/null", READ_ONLY | FS_WRITE_FILE }
+static const struct place resolver_places[] = {
+    { "/etc/resolv.conf", READ_ONLY },
+    { "/etc/hosts", READ_ONLY },
+    { "/etc/nsswitch.conf", READ_ONLY },
+    { "/etc/host.conf", READ_ONLY },
+    { "/etc/gai.conf", READ_ONLY },
+    { "/etc/services", READ_ONLY },
+    { "/run/systemd/resolve", READ_ONLY },
+    { "/run/resolvconf", READ_ONLY },
+    { "/run/NetworkManager", READ_ONLY },
+    { "/mnt/wsl", READ_ONLY },
+    { "/etc/ssl/certs", READ_ONLY },
+    { "/etc/ssl/openssl.cnf", READ_ONLY },
+    { "/etc/ca-certificates", READ_ONLY },
+    { "/etc/pki", READ_ONLY },
+    { "/usr/lib/ssl", READ_ONLY },
+    { "/usr/share/ca-certificates", READ_ONLY },
+    { "/usr/local/share/ca-certificates", READ_ONLY },
+    { "/dev/urandom", READ_ONLY },
+    { "/dev/random", READ_ONLY },
+    { "/dev/null", READ_ONLY | FS_WRITE_FILE },
+};
 
-static const struct place keeper_places[] = { RESOLVER_PLACES };
-
-static const struct place broker_places[] = {
-    RESOLVER_PLACES,
+static const struct place system_places[] = {
     { "/etc", READ_ONLY },
     { "/usr", READ_EXEC },
     { "/lib", READ_EXEC },
@@ -91,16 +102,15 @@ static const struct place broker_places[] = {
 
 /* What each role's own rules are made of; workers have none. The broker's children connect, so it cannot give that up. */
 static const struct {
-    const struct place *places;
-    size_t places_len;
-    uint64_t read_only; /* what "read only" of the caller's paths means */
+    bool resolver, system; /* which of the lists above */
+    uint64_t read_only;    /* what "read only" of the caller's paths means */
     uint64_t net;
 } roles[] = {
-    [CONFINE_BROKER] = { broker_places, ARRAY_LEN(broker_places), READ_EXEC, 0 },
-    [CONFINE_KEEPER] = { keeper_places, ARRAY_LEN(keeper_places), READ_ONLY, NET_BIND_TCP },
-    [CONFINE_FETCH] = { keeper_places, ARRAY_LEN(keeper_places), READ_ONLY, NET_BIND_TCP },
-    [CONFINE_WORKER] = { NULL, 0, 0, NET_BIND_TCP | NET_CONNECT_TCP },
-    [CONFINE_COMPILE] = { NULL, 0, 0, NET_BIND_TCP | NET_CONNECT_TCP },
+    [CONFINE_BROKER] = { true, true, READ_EXEC, 0 },
+    [CONFINE_KEEPER] = { true, false, READ_ONLY, NET_BIND_TCP },
+    [CONFINE_FETCH] = { true, false, READ_ONLY, NET_BIND_TCP },
+    [CONFINE_WORKER] = { false, false, 0, NET_BIND_TCP | NET_CONNECT_TCP },
+    [CONFINE_COMPILE] = { false, false, 0, NET_BIND_TCP | NET_CONNECT_TCP },
 };
 
 int landlock_version(void)
@@ -141,6 +151,15 @@ static int allow(int ruleset, const char *path, uint64_t rights, int version, st
     return 0;
 }
 
+static int allow_places(int ruleset, const struct place *places, size_t len, int version, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < len && r == 0; i++)
+        r = allow(ruleset, places[i].path, places[i].allowed, version, err);
+    return r;
+}
+
 static int allow_all(int ruleset, const char *const *paths, uint64_t rights, int version, struct err *err)
 {
     int r = 0;
@@ -157,8 +176,10 @@ int landlock_restrict(enum confine_role role, const struct confine_paths *paths,
 
     if (ruleset < 0)
         return err_errno(err, -ruleset, "cannot make Landlock rules");
-    for (size_t i = 0; i < roles[role].places_len && r == 0; i++)
-        r = allow(ruleset, roles[role].places[i].path, roles[role].places[i].allowed, version, err);
+    if (roles[role].resolver)
+        r = allow_places(ruleset, resolver_places, ARRAY_LEN(resolver_places), version, err);
+    if (r == 0 && roles[role].system)
+        r = allow_places(ruleset, system_places, ARRAY_LEN(system_places), version, err);
     if (r == 0 && paths)
         r = allow_all(ruleset, paths->read_only, roles[role].read_only, version, err);
     if (r == 0 && paths)

@@ -404,11 +404,11 @@ static int run_probe(enum confine_role role, int stage, probe_fn *probe)
     return WEXITSTATUS(status);
 }
 
-#define W CONFINE_WORKER
-#define C CONFINE_COMPILE
-#define K CONFINE_KEEPER
-#define F CONFINE_FETCH
-#define B CONFINE_BROKER
+#define W        CONFINE_WORKER
+#define C        CONFINE_COMPILE
+#define K        CONFINE_KEEPER
+#define F        CONFINE_FETCH
+#define B        CONFINE_BROKER
 #define LANDLOCK 1 /* holds only where the kernel has Landlock */
 #define NET      4 /* ... of at least this version */
 
@@ -420,39 +420,117 @@ static const struct expectation {
     int met;
     int landlock;
 } table[] = {
+/* clang-format off */
 #define E(role, stage, probe, met, landlock) { role, stage, #role #stage " " #probe, probe_##probe, met, landlock }
-    E(W, 1, open_home, EACCES, 0), E(W, 1, open_passwd, EACCES, 0), E(W, 1, open_self, EACCES, 0), E(W, 1, stat, EACCES, 0),
-    E(W, 1, socket_inet, EPERM, 0), E(W, 1, execve, EACCES, 0), E(W, 1, execveat, EACCES, 0), E(W, 1, ptrace, EPERM, 0),
-    E(W, 1, process_vm, EPERM, 0), E(W, 1, kill_other, EPERM, 0), E(W, 1, tgkill_other, EPERM, 0), E(W, 1, tgkill_self, 0, 0),
-    E(W, 1, fork, EPERM, 0), E(W, 1, thread, EPERM, 0), E(W, 1, mmap_exec, EACCES, 0), E(W, 1, run_code, 0, 0), E(W, 1, memory, 0, 0),
-    E(W, 1, big_frame, 0, 0), E(W, 1, sigaltstack, 0, 0), E(W, 1, raise_limit, EPERM, 0), E(W, 1, mount, EPERM, 0),
-    E(W, 1, io_uring, EPERM, 0), E(W, 1, unlisted, KILLED, 0), E(W, 1, dumpable, 0, 0),
+    /* clang-format on */
+    E(W, 1, open_home, EACCES, 0),
+    E(W, 1, open_passwd, EACCES, 0),
+    E(W, 1, open_self, EACCES, 0),
+    E(W, 1, stat, EACCES, 0),
+    E(W, 1, socket_inet, EPERM, 0),
+    E(W, 1, execve, EACCES, 0),
+    E(W, 1, execveat, EACCES, 0),
+    E(W, 1, ptrace, EPERM, 0),
+    E(W, 1, process_vm, EPERM, 0),
+    E(W, 1, kill_other, EPERM, 0),
+    E(W, 1, tgkill_other, EPERM, 0),
+    E(W, 1, tgkill_self, 0, 0),
+    E(W, 1, fork, EPERM, 0),
+    E(W, 1, thread, EPERM, 0),
+    E(W, 1, mmap_exec, EACCES, 0),
+    E(W, 1, run_code, 0, 0),
+    E(W, 1, memory, 0, 0),
+    E(W, 1, big_frame, 0, 0),
+    E(W, 1, sigaltstack, 0, 0),
+    E(W, 1, raise_limit, EPERM, 0),
+    E(W, 1, mount, EPERM, 0),
+    E(W, 1, io_uring, EPERM, 0),
+    E(W, 1, unlisted, KILLED, 0),
+    E(W, 1, dumpable, 0, 0),
 
-    E(W, 2, open_passwd, EACCES, 0), E(W, 2, socket_inet, EPERM, 0), E(W, 2, execve, EACCES, 0), E(W, 2, execveat, EACCES, 0),
-    E(W, 2, ptrace, EPERM, 0), E(W, 2, kill_other, EPERM, 0), E(W, 2, fork, EPERM, 0), E(W, 2, mmap_exec, EACCES, 0),
-    E(W, 2, mprotect_exec, EACCES, 0), E(W, 2, run_code, EACCES, 0), E(W, 2, memory, 0, 0), E(W, 2, big_frame, 0, 0),
-    E(W, 2, sigaltstack, CONFINE_SANITIZED ? 0 : EPERM, 0), E(W, 2, seccomp, EPERM, 0), E(W, 2, unlisted, KILLED, 0),
+    E(W, 2, open_passwd, EACCES, 0),
+    E(W, 2, socket_inet, EPERM, 0),
+    E(W, 2, execve, EACCES, 0),
+    E(W, 2, execveat, EACCES, 0),
+    E(W, 2, ptrace, EPERM, 0),
+    E(W, 2, kill_other, EPERM, 0),
+    E(W, 2, fork, EPERM, 0),
+    E(W, 2, mmap_exec, EACCES, 0),
+    E(W, 2, mprotect_exec, EACCES, 0),
+    E(W, 2, run_code, EACCES, 0),
+    E(W, 2, memory, 0, 0),
+    E(W, 2, big_frame, 0, 0),
+    E(W, 2, sigaltstack, CONFINE_SANITIZED ? 0 : EPERM, 0),
+    E(W, 2, seccomp, EPERM, 0),
+    E(W, 2, unlisted, KILLED, 0),
 
-    E(C, 1, open_passwd, EACCES, 0), E(C, 1, socket_inet, EPERM, 0), E(C, 1, execve, EACCES, 0), E(C, 1, ptrace, EPERM, 0),
-    E(C, 1, thread, 0, 0), E(C, 1, fork, KILLED, 0), E(C, 1, mmap_exec, EACCES, 0), E(C, 1, mprotect_exec, 0, 0),
-    E(C, 1, run_code, 1000 + SIGSEGV, 0), E(C, 1, big_frame, 0, 0), E(C, 1, memory, 0, 0), E(C, 1, unlisted, KILLED, 0),
+    E(C, 1, open_passwd, EACCES, 0),
+    E(C, 1, socket_inet, EPERM, 0),
+    E(C, 1, execve, EACCES, 0),
+    E(C, 1, ptrace, EPERM, 0),
+    E(C, 1, thread, 0, 0),
+    E(C, 1, fork, KILLED, 0),
+    E(C, 1, mmap_exec, EACCES, 0),
+    E(C, 1, mprotect_exec, 0, 0),
+    E(C, 1, run_code, 1000 + SIGSEGV, 0),
+    E(C, 1, big_frame, 0, 0),
+    E(C, 1, memory, 0, 0),
+    E(C, 1, unlisted, KILLED, 0),
 
-    E(K, 2, open_home, 0, 0), E(K, 2, write_home, 0, 0), E(K, 2, replace_home, 0, 0), E(K, 2, open_hosts, 0, 0),
-    E(K, 2, open_outside, EACCES, LANDLOCK), E(K, 2, write_outside, EACCES, LANDLOCK), E(K, 2, open_passwd, EACCES, LANDLOCK),
-    E(K, 2, open_usr, EACCES, LANDLOCK), E(K, 2, other_memory, EACCES, LANDLOCK), E(K, 2, socket_inet, 0, 0),
-    E(K, 2, socket_netlink, EAFNOSUPPORT, 0), E(K, 2, bind_tcp, EACCES, NET), E(K, 2, connect_tcp, ECONNREFUSED, 0),
-    E(K, 2, bind_unix, 0, 0), E(K, 2, execve, EACCES, 0), E(K, 2, execveat, EACCES, 0), E(K, 2, ptrace, EPERM, 0),
-    E(K, 2, process_vm, EPERM, 0), E(K, 2, kill_other, EPERM, 0), E(K, 2, fork, 0, 0), E(K, 2, thread, KILLED, 0),
-    E(K, 2, mmap_exec, EACCES, 0), E(K, 2, mprotect_exec, EACCES, 0), E(K, 2, secret_memory, 0, 0), E(K, 2, big_frame, 0, 0),
-    E(K, 2, seccomp, EPERM, 0), E(K, 2, unlisted, KILLED, 0), E(K, 2, dumpable, 0, 0),
+    E(K, 2, open_home, 0, 0),
+    E(K, 2, write_home, 0, 0),
+    E(K, 2, replace_home, 0, 0),
+    E(K, 2, open_hosts, 0, 0),
+    E(K, 2, open_outside, EACCES, LANDLOCK),
+    E(K, 2, write_outside, EACCES, LANDLOCK),
+    E(K, 2, open_passwd, EACCES, LANDLOCK),
+    E(K, 2, open_usr, EACCES, LANDLOCK),
+    E(K, 2, other_memory, EACCES, LANDLOCK),
+    E(K, 2, socket_inet, 0, 0),
+    E(K, 2, socket_netlink, EAFNOSUPPORT, 0),
+    E(K, 2, bind_tcp, EACCES, NET),
+    E(K, 2, connect_tcp, ECONNREFUSED, 0),
+    E(K, 2, bind_unix, 0, 0),
+    E(K, 2, execve, EACCES, 0),
+    E(K, 2, execveat, EACCES, 0),
+    E(K, 2, ptrace, EPERM, 0),
+    E(K, 2, process_vm, EPERM, 0),
+    E(K, 2, kill_other, EPERM, 0),
+    E(K, 2, fork, 0, 0),
+    E(K, 2, thread, KILLED, 0),
+    E(K, 2, mmap_exec, EACCES, 0),
+    E(K, 2, mprotect_exec, EACCES, 0),
+    E(K, 2, secret_memory, 0, 0),
+    E(K, 2, big_frame, 0, 0),
+    E(K, 2, seccomp, EPERM, 0),
+    E(K, 2, unlisted, KILLED, 0),
+    E(K, 2, dumpable, 0, 0),
 
-    E(F, 2, open_hosts, 0, 0), E(F, 2, open_passwd, EACCES, LANDLOCK), E(F, 2, execve, EACCES, 0), E(F, 2, connect_tcp, ECONNREFUSED, 0),
+    E(F, 2, open_hosts, 0, 0),
+    E(F, 2, open_passwd, EACCES, LANDLOCK),
+    E(F, 2, execve, EACCES, 0),
+    E(F, 2, connect_tcp, ECONNREFUSED, 0),
 
-    E(B, 1, open_home, 0, 0), E(B, 1, replace_home, 0, 0), E(B, 1, rename_across, 0, 0), E(B, 1, open_outside, EACCES, LANDLOCK),
-    E(B, 1, write_outside, EACCES, LANDLOCK), E(B, 1, open_passwd, 0, 0), E(B, 1, open_usr, 0, 0),
-    E(B, 1, other_memory, EACCES, LANDLOCK), E(B, 1, bind_tcp, 0, 0), E(B, 1, bind_unix, 0, 0), E(B, 1, socket_netlink, EAFNOSUPPORT, 0),
-    E(B, 1, execve, 0, 0), E(B, 1, fork, 0, 0), E(B, 1, thread, 0, 0), E(B, 1, ptrace, EPERM, 0), E(B, 1, process_vm, EPERM, 0),
-    E(B, 1, mount, EPERM, 0), E(B, 1, io_uring, EPERM, 0), E(B, 1, dumpable, 0, 0), E(B, 2, unlisted, 0, 0),
+    E(B, 1, open_home, 0, 0),
+    E(B, 1, replace_home, 0, 0),
+    E(B, 1, rename_across, 0, 0),
+    E(B, 1, open_outside, EACCES, LANDLOCK),
+    E(B, 1, write_outside, EACCES, LANDLOCK),
+    E(B, 1, open_passwd, 0, 0),
+    E(B, 1, open_usr, 0, 0),
+    E(B, 1, other_memory, EACCES, LANDLOCK),
+    E(B, 1, bind_tcp, 0, 0),
+    E(B, 1, bind_unix, 0, 0),
+    E(B, 1, socket_netlink, EAFNOSUPPORT, 0),
+    E(B, 1, execve, 0, 0),
+    E(B, 1, fork, 0, 0),
+    E(B, 1, thread, 0, 0),
+    E(B, 1, ptrace, EPERM, 0),
+    E(B, 1, process_vm, EPERM, 0),
+    E(B, 1, mount, EPERM, 0),
+    E(B, 1, io_uring, EPERM, 0),
+    E(B, 1, dumpable, 0, 0),
+    E(B, 2, unlisted, 0, 0),
 };
 
 static void test_probes(void **state)
@@ -514,7 +592,7 @@ static void test_describe(void **state)
     char out[200];
 
     assert_string_equal(confine_describe(&report, out, sizeof out), "no_new_privs, undumpable, seccomp, Landlock ABI 5");
-    report = (struct confine_report) { false, false, false, 0 };
+    report = (struct confine_report){ false, false, false, 0 };
     assert_string_equal(confine_describe(&report, out, sizeof out),
         "privileges can be gained, dumpable, no seccomp, no Landlock (the kernel lacks it)");
 }
@@ -555,8 +633,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_probes), cmocka_unit_test(test_nested), cmocka_unit_test(test_data_limit),
-        cmocka_unit_test(test_describe) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_probes), cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_data_limit), cmocka_unit_test(test_describe) };
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

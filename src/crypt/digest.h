@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SHA256_BYTES 32
-#define SHA256_HEX_MAX 65
+#define SHA256_BYTES      32
+#define SHA256_HEX_MAX    65
 #define SHA256_TAGGED_MAX (7 + SHA256_HEX_MAX) /* "sha256:<64 hex>" */
 
 struct digest;

@@ -77,7 +77,8 @@ static void test_random(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors), cmocka_unit_test(test_untag), cmocka_unit_test(test_random) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors), cmocka_unit_test(test_untag),
+        cmocka_unit_test(test_random) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,8 +174,9 @@ int channel_new(struct loop *loop, int socket, channel_frame_fn *on_frame, chann
         close(socket);
         return -ENOMEM;
     }
-    *channel = (struct channel) { .magic = CHANNEL_MAGIC, .socket = socket, .on_frame = on_frame, .on_close = on_close,
-        .userdata = userdata };
+    *channel = (struct channel){
+        .magic = CHANNEL_MAGIC, .socket = socket, .on_frame = on_frame, .on_close = on_close, .userdata = userdata
+    };
     channel->queue_end = &channel->queue;
     if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;

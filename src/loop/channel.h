@@ -21,7 +21,7 @@ typedef void channel_close_fn(struct channel *channel, int reason, void *userdat
 
 /* Takes the socket, which it makes non-blocking. */
 int channel_new(struct loop *loop, int socket, channel_frame_fn *on_frame, channel_close_fn *on_close, void *userdata,
-                struct channel **ret_channel);
+    struct channel **ret_channel);
 /* Sends or queues; takes the frame's content in every case. -ENOBUFS when the queue is full, -EPIPE when dead. */
 int channel_send(struct channel *channel, struct wire_frame *frame);
 /* Stops and starts reading, for back-pressure. */

@@ -57,7 +57,7 @@ int loop_child_start(struct loop *loop, const struct proc_spec *spec, loop_child
 
     if (!child)
         return err_set(err, ENOMEM, "out of memory");
-    *child = (struct loop_child) { .magic = CHILD_MAGIC, .pidfd = -1, .reaped = true, .fn = fn, .userdata = userdata };
+    *child = (struct loop_child){ .magic = CHILD_MAGIC, .pidfd = -1, .reaped = true, .fn = fn, .userdata = userdata };
     r = proc_start(spec, &child->pid, &child->pidfd, err);
     if (r == 0) {
         child->reaped = false;

@@ -49,7 +49,7 @@ int loop_defer(struct loop *loop, loop_timer_fn *fn, void *userdata)
 
     if (!call)
         return -ENOMEM;
-    *call = (struct deferred) { NULL, fn, userdata };
+    *call = (struct deferred){ NULL, fn, userdata };
     if (!loop->deferred && event_add(loop->defer_event, &now) < 0) {
         free(call);
         return -ENOMEM;
@@ -144,7 +144,7 @@ int loop_watch_new(struct loop *loop, int fd, int events, loop_watch_fn *fn, voi
 
     if (!watch)
         return -ENOMEM;
-    *watch = (struct loop_watch) { WATCH_MAGIC, loop, NULL, fd, events, fn, userdata };
+    *watch = (struct loop_watch){ WATCH_MAGIC, loop, NULL, fd, events, fn, userdata };
     watch->event = event_new(loop->base, fd, event_flags(events), on_watch, watch);
     if (!watch->event)
         return -ENOMEM;

@@ -57,7 +57,7 @@ int loop_signal(struct loop *loop, int signal, loop_signal_fn *fn, void *userdat
  */
 typedef void loop_child_fn(struct loop_child *child, int wait_status, void *userdata);
 int loop_child_start(struct loop *loop, const struct proc_spec *spec, loop_child_fn *fn, void *userdata,
-                     struct loop_child **ret_child, struct err *err);
+    struct loop_child **ret_child, struct err *err);
 pid_t loop_child_pid(const struct loop_child *child);
 /* Sends a signal if it still runs. */
 void loop_child_kill(struct loop_child *child, int signal);

@@ -317,8 +317,9 @@ static void test_bad_frame(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { TEST(test_both_ways), TEST(test_queue), TEST(test_flood), TEST(test_pause), TEST(test_fair),
-        TEST(test_garbage), TEST(test_refused), TEST(test_freed_inside), TEST(test_last_words), TEST(test_bad_frame) };
+    const struct CMUnitTest tests[] = { TEST(test_both_ways), TEST(test_queue), TEST(test_flood), TEST(test_pause),
+        TEST(test_fair), TEST(test_garbage), TEST(test_refused), TEST(test_freed_inside), TEST(test_last_words),
+        TEST(test_bad_frame) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,9 @@
 
 #include "base/banned.h"
 
-#define TIMER_MAGIC   0x74696d65u
-#define IDLE          SIZE_MAX
-#define MAX_DELAY_MS  (INT64_C(1000) * 86400000)
+#define TIMER_MAGIC  0x74696d65u
+#define IDLE         SIZE_MAX
+#define MAX_DELAY_MS (INT64_C(1000) * 86400000)
 
 struct loop_timer {
     uint32_t magic;
@@ -151,7 +151,7 @@ int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *userdata, struct 
     timer = calloc(1, sizeof *timer);
     if (!timer)
         return -ENOMEM;
-    *timer = (struct loop_timer) { TIMER_MAGIC, loop, fn, userdata, 0, 0, IDLE };
+    *timer = (struct loop_timer){ TIMER_MAGIC, loop, fn, userdata, 0, 0, IDLE };
     loop->timers.born++;
     *ret_timer = timer;
     return 0;

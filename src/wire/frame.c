@@ -23,7 +23,7 @@
 
 void wire_init(struct wire_frame *frame, uint16_t type, uint32_t id)
 {
-    *frame = (struct wire_frame) { .type = type, .id = id, .body = BUF_INIT(BODY_MAX) };
+    *frame = (struct wire_frame){ .type = type, .id = id, .body = BUF_INIT(BODY_MAX) };
     for (size_t i = 0; i < LIMIT_FRAME_FDS; i++)
         frame->fds[i] = -1;
 }

@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION      1
 #define WIRE_HEADER_BYTES 16
 
 /* A frame being built or read. Zero-initialised by wire_init() or wire_recv(). */
@@ -35,8 +35,8 @@ struct wire_frame {
     struct buf body;
     int fds[LIMIT_FRAME_FDS]; /* owned; -1 when taken */
     size_t fds_len;
-    size_t at;     /* next byte to read */
-    size_t fd_at;  /* next descriptor to read */
+    size_t at;    /* next byte to read */
+    size_t fd_at; /* next descriptor to read */
     bool bad;
     void *maps[LIMIT_FRAME_FDS]; /* blobs mapped while reading; unmapped by wire_free */
     size_t map_lens[LIMIT_FRAME_FDS];

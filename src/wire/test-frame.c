@@ -150,7 +150,7 @@ static void test_blobs(void **state)
             assert_int_equal(pass(&frame, &got), 1);
             assert_int_equal(wire_get_u32(&got), 42);
             check_pattern(&got, sizes[i], 5);
-            cleanup_close(&(int) { wire_get_fd(&got) });
+            cleanup_close(&(int){ wire_get_fd(&got) });
             assert_memory_equal(wire_get_bytes(&got, 65000, &len), tail, tails[k]);
             assert_int_equal(len, tails[k]);
             assert_int_equal(wire_end(&got), 0);
