@@ -10,7 +10,7 @@
 
 #define LIST_BYTES_MAX (128 * 1024)
 #define NAME_MAX_BYTES 256
-#define SHOWN_MAX 80
+#define SHOWN_MAX      80
 
 struct piece {
     const char *at;
@@ -92,7 +92,7 @@ static bool is_mailbox(struct piece piece)
     for (size_t i = 0; i < local; i++)
         if (!atom_char(piece.at[i]) || (piece.at[i] == '.' && piece.at[i + 1] == '.'))
             return false;
-    return is_domain((struct piece) { sign + 1, piece.len - local - 1 });
+    return is_domain((struct piece){ sign + 1, piece.len - local - 1 });
 }
 
 /* A display name: quoted (its escapes undone) or plain words. NULL when it is neither. */
@@ -138,8 +138,8 @@ static int add(struct aileron_call *call, const char *field, struct piece piece,
 
         if (!open)
             return refuse(call, field, piece, "this has > without <");
-        name = trim((struct piece) { piece.at, (size_t) (open - piece.at) });
-        mailbox = trim((struct piece) { open + 1, (size_t) (piece.at + piece.len - 1 - (open + 1)) });
+        name = trim((struct piece){ piece.at, (size_t) (open - piece.at) });
+        mailbox = trim((struct piece){ open + 1, (size_t) (piece.at + piece.len - 1 - (open + 1)) });
     }
     if (!is_ascii(mailbox))
         return refuse(call, field, mailbox, "an address of mail has ASCII characters only (write a foreign domain as xn--…)");

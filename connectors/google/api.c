@@ -13,14 +13,13 @@
 
 #include <string.h>
 
-#define REASON_MAX 300
+#define REASON_MAX  300
 #define RETRY_MAX_S 86400
 
 void google_query(struct aileron_text *url, const char *name, const char *value)
 {
     if (value)
-        aileron_text_printf(
-            url, "%s%s=%s", strchr(url->data, '?') ? "&" : "?", name, aileron_url_escape(url->call, value));
+        aileron_text_printf(url, "%s%s=%s", strchr(url->data, '?') ? "&" : "?", name, aileron_url_escape(url->call, value));
 }
 
 void google_query_int(struct aileron_text *url, const char *name, int64_t value)

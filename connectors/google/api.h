@@ -7,7 +7,7 @@
 
 #include <aileron.h>
 
-#define GMAIL_URL "https://gmail.googleapis.com/gmail/v1/users/me"
+#define GMAIL_URL    "https://gmail.googleapis.com/gmail/v1/users/me"
 #define CALENDAR_URL "https://www.googleapis.com/calendar/v3"
 
 /* Both return 0 with an object, or -1 after the call has failed. */

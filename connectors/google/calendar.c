@@ -12,13 +12,13 @@
 
 #include <string.h>
 
-#define TITLE_MAX 1000
-#define LOCATION_MAX 1000
-#define DESCRIPTION_MAX 8000
+#define TITLE_MAX         1000
+#define LOCATION_MAX      1000
+#define DESCRIPTION_MAX   8000
 #define DESCRIPTION_SHOWN 4000
-#define ATTENDEES_MAX 200
-#define ATTENDEES_SHOWN 50
-#define OVERLAPS_SHOWN 5
+#define ATTENDEES_MAX     200
+#define ATTENDEES_SHOWN   50
+#define OVERLAPS_SHOWN    5
 
 struct event {
     const char *title, *start_time, *end_time, *timezone, *description, *location, *calendar_id;
@@ -55,11 +55,13 @@ static int input_timezone(struct aileron_call *call, const char **ret_zone)
 
 static int input_event(struct aileron_call *call, struct event *event)
 {
-    if (INPUT_ONLY(call, "title", "start_time", "end_time", "timezone", "description", "location", "attendees", "calendar_id") != 0 ||
+    static const char *const names[] = { "title", "start_time", "end_time", "timezone", "description", "location", "attendees",
+        "calendar_id", NULL };
+
+    if (input_only(call, names) != 0 ||
         input_text(call, "title", INPUT_REQUIRED | INPUT_ONE_LINE, TITLE_MAX, &event->title) != 0 ||
         when_input(call, "start_time", true, &event->start, &event->start_time) != 0 ||
-        when_input(call, "end_time", true, &event->end, &event->end_time) != 0 ||
-        input_timezone(call, &event->timezone) != 0 ||
+        when_input(call, "end_time", true, &event->end, &event->end_time) != 0 || input_timezone(call, &event->timezone) != 0 ||
         input_text(call, "description", INPUT_MAY_BE_EMPTY, DESCRIPTION_MAX, &event->description) != 0 ||
         input_text(call, "location", INPUT_ONE_LINE | INPUT_MAY_BE_EMPTY, LOCATION_MAX, &event->location) != 0 ||
         address_input(call, "attendees", false, &event->attendees) != 0 || input_calendar(call, &event->calendar_id) != 0)
@@ -136,7 +138,7 @@ int list_upcoming_events(struct aileron_call *call)
 {
     struct aileron_writer *output = aileron_output(call);
     const struct aileron_json *answer, *event;
-    const char *calendar_id, *time_max = NULL;
+    const char *calendar_id = NULL, *time_max = NULL;
     struct aileron_text url;
     struct when until;
     int64_t count, now = aileron_now();

@@ -35,9 +35,9 @@ void charset_add(struct aileron_text *text, uint32_t c)
 /* windows-1252, of which ISO-8859-1 is a part in practice. */
 static uint32_t western(unsigned char c)
 {
-    static const uint16_t upper[32] = { 0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039,
-        0x0152, 0xfffd, 0x017d, 0xfffd, 0xfffd, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a,
-        0x0153, 0xfffd, 0x017e, 0x0178 };
+    static const uint16_t upper[32] = { 0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0xfffd, 0x017d, 0xfffd, 0xfffd, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122,
+        0x0161, 0x203a, 0x0153, 0xfffd, 0x017e, 0x0178 };
 
     return c >= 0x80 && c < 0xa0 ? upper[c - 0x80] : c;
 }
@@ -100,7 +100,7 @@ static char *decode_q(struct aileron_call *call, const char *at, size_t len, siz
 
     for (size_t i = 0; i < len; i++) {
         if (at[i] == '=' && i + 2 < len && hex_digit(at[i + 1]) >= 0 && hex_digit(at[i + 2]) >= 0) {
-            *out++ = (char) (hex_digit(at[i + 1]) << 4 | hex_digit(at[i + 2]));
+            *out++ = (char) ((unsigned) hex_digit(at[i + 1]) << 4 | (unsigned) hex_digit(at[i + 2]));
             i += 2;
         } else {
             *out++ = at[i] == '_' ? ' ' : at[i];

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check(const char *operation)
 {
     /* Reading operations never change anything. */
-    bool writes = strncmp(operation, "draft_", 6) == 0 || strncmp(operation, "send_", 5) == 0 || strncmp(operation, "create_", 7) == 0;
+    bool writes =
+        strncmp(operation, "draft_", 6) == 0 || strncmp(operation, "send_", 5) == 0 || strncmp(operation, "create_", 7) == 0;
 
     for (size_t i = 0; i < fake_host_requests(); i++) {
         const char *method = fake_host_request(i, "method"), *url = fake_host_request(i, "url");

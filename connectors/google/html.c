@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define LINK_MAX 2000
+#define TARGET_MAX   2000
 #define TAG_NAME_MAX 12
 
 struct walk {
@@ -166,7 +166,7 @@ static void close_link(struct walk *walk)
     if (!walk->link)
         return;
     target = html_entities(walk->out.call, aileron_copy(walk->out.call, walk->link, walk->link_len));
-    target = input_one_line(walk->out.call, target, LINK_MAX);
+    target = input_one_line(walk->out.call, target, TARGET_MAX);
     walk->link = NULL;
     len = strlen(target);
     if (len && *target != '#' && !strstr(walk->out.data + walk->link_start, target)) {
@@ -179,8 +179,8 @@ static void close_link(struct walk *walk)
 static const char *tag(struct walk *walk, const char *at)
 {
     static const char *const hidden[] = { "script", "style", "title", "template", NULL };
-    static const char *const blocks[] = { "p", "div", "table", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "pre",
-        "hr", "section", "article", NULL };
+    static const char *const blocks[] = { "p", "div", "table", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6",
+        "pre", "hr", "section", "article", NULL };
     static const char *const lines[] = { "br", "tr", "li", NULL };
     bool closing = at[1] == '/';
     const char *start = at + 1 + closing, *end;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define ID_MAX 256
+#define ID_MAX         256
 #define PAGE_TOKEN_MAX 2048
 
 int input_only(struct aileron_call *call, const char *const *names)
@@ -59,8 +59,7 @@ bool input_is_id(const char *text, size_t max_bytes)
 {
     size_t len = strlen(text);
 
-    return len > 0 && len <= max_bytes &&
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == len;
+    return len > 0 && len <= max_bytes && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == len;
 }
 
 int input_id(struct aileron_call *call, const char *name, unsigned flags, const char **ret_id)

@@ -9,11 +9,11 @@
 #include <aileron.h>
 
 #define MAX_RESULTS_DEFAULT 10
-#define MAX_RESULTS_CAP 100
+#define MAX_RESULTS_CAP     100
 
 /* Refuses every argument that is not named. */
 int input_only(struct aileron_call *call, const char *const *names);
-#define INPUT_ONLY(call, ...) input_only(call, (const char *const[]) { __VA_ARGS__, NULL })
+#define INPUT_ONLY(call, ...) input_only(call, (const char *const[]){ __VA_ARGS__, NULL })
 
 /* An argument that is present and not null, or NULL. */
 const struct aileron_json *input_get(struct aileron_call *call, const char *name);

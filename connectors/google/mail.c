@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define QUERY_MAX 2000
+#define QUERY_MAX   2000
 #define LAST_SECOND INT64_C(253402300799) /* of the year 9999 */
 /* What a body leaves free of the answer, for attachments and the rest. */
 #define BODY_RESERVE ((size_t) 96 * 1024)
@@ -152,8 +152,8 @@ static int put_body(struct aileron_call *call, const struct aileron_json *messag
 
 int get_email(struct aileron_call *call)
 {
-    static const char *const headers[] = { "from", "From", "to", "To", "cc", "Cc", "bcc", "Bcc", "reply_to", "Reply-To", "subject",
-        "Subject", "date", "Date", "message_id", "Message-ID", NULL };
+    static const char *const headers[] = { "from", "From", "to", "To", "cc", "Cc", "bcc", "Bcc", "reply_to", "Reply-To",
+        "subject", "Subject", "date", "Date", "message_id", "Message-ID", NULL };
     struct aileron_writer *output = aileron_output(call);
     const struct aileron_json *message, *label;
     const char *id = NULL, *format = "full", *snippet;

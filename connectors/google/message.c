@@ -9,14 +9,14 @@
 
 #include <string.h>
 
-#define LINE_MAX 76
-#define PLAIN_WORD_MAX 60
-#define WORD_START "=?UTF-8?B?"
-#define WORD_END "?="
-#define WORD_EXTRA (sizeof(WORD_START WORD_END) - 1)
+#define COLUMNS_MAX       76
+#define PLAIN_WORD_MAX    60
+#define WORD_START        "=?UTF-8?B?"
+#define WORD_END          "?="
+#define WORD_EXTRA        (sizeof(WORD_START WORD_END) - 1)
 #define MESSAGE_BYTES_MAX (6 * 1024 * 1024)
-#define IDS_KEPT 40
-#define ID_BYTES_MAX 250
+#define IDS_KEPT          40
+#define ID_BYTES_MAX      250
 
 /* A header in the making: its text, and the column its current line has reached. */
 struct header {
@@ -45,7 +45,7 @@ static void fold(struct header *header)
 /* A space, or a fold in its place when `len` more bytes would not fit. */
 static void space_before(struct header *header, size_t len)
 {
-    if (header->column + 1 + len > LINE_MAX)
+    if (header->column + 1 + len > COLUMNS_MAX)
         fold(header);
     else
         add_str(header, " ");
@@ -59,9 +59,9 @@ static void add_encoded(struct header *header, const char *text)
     while (len > 0) {
         size_t room, take;
 
-        if (header->column + WORD_EXTRA + 8 > LINE_MAX)
+        if (header->column + WORD_EXTRA + 8 > COLUMNS_MAX)
             fold(header);
-        room = (LINE_MAX - header->column - WORD_EXTRA) / 4 * 3;
+        room = (COLUMNS_MAX - header->column - WORD_EXTRA) / 4 * 3;
         take = input_cut(text, len, room);
         add_str(header, WORD_START);
         add_str(header, aileron_base64(header->text->call, text, take, false, NULL));
@@ -265,14 +265,14 @@ static void add_quoted_printable(struct aileron_text *text, const struct aileron
             at++;
             continue;
         }
-        if (column + width > LINE_MAX - 1) {
+        if (column + width > COLUMNS_MAX - 1) {
             aileron_text_add_str(text, "=\r\n");
             column = 0;
         }
         if (width == 1)
             aileron_text_add(text, at, 1);
         else
-            aileron_text_add(text, (const char[]) { '=', hex[c >> 4], hex[c & 15] }, 3);
+            aileron_text_add(text, (const char[]){ '=', hex[c >> 4], hex[c & 15] }, 3);
         column += width;
     }
 }
@@ -282,8 +282,8 @@ static void add_base64(struct aileron_text *text, const struct aileron_text *bod
     size_t len;
     const char *encoded = aileron_base64(text->call, body->data, body->len, false, &len);
 
-    for (size_t at = 0; at < len; at += LINE_MAX) {
-        aileron_text_add(text, encoded + at, len - at < LINE_MAX ? len - at : LINE_MAX);
+    for (size_t at = 0; at < len; at += COLUMNS_MAX) {
+        aileron_text_add(text, encoded + at, len - at < COLUMNS_MAX ? len - at : COLUMNS_MAX);
         aileron_text_add_str(text, "\r\n");
     }
 }
@@ -298,7 +298,8 @@ static void add_body(struct aileron_text *text, const char *body)
     for (size_t i = 0; i < lines.len; i++)
         escapes += (unsigned char) lines.data[i] >= 0x80;
     readable = escapes * 5 <= lines.len;
-    aileron_text_printf(text, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+    aileron_text_printf(text,
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: %s\r\n\r\n",
         readable ? "quoted-printable" : "base64");
     if (readable)
         add_quoted_printable(text, &lines);

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_MAX (8 * 1024 * 1024)
+#define TEXT_MAX          (8 * 1024 * 1024)
 #define ATTACHMENT_ID_MAX 4096
-#define NAME_SHOWN_MAX 200
-#define FETCHES_MAX 4
+#define NAME_SHOWN_MAX    200
+#define FETCHES_MAX       4
 
 struct walk {
     struct aileron_call *call;
@@ -219,7 +219,7 @@ int parts_read(struct aileron_call *call, const struct aileron_json *message, st
     const char *id = aileron_json_string(message, "id");
     struct walk walk = { .call = call, .parts = ret_parts };
 
-    *ret_parts = (struct parts) { 0 };
+    *ret_parts = (struct parts){ 0 };
     aileron_text_init(&ret_parts->text, call, TEXT_MAX);
     walk.message_id = id && input_is_id(id, 256) ? id : NULL;
     return walk_part(&walk, aileron_json_get(message, "payload"));

@@ -17,9 +17,9 @@ struct attachment {
 
 struct parts {
     struct aileron_text text;
-    bool plain, html;   /* where the text came from: text/plain, or text/html turned into text; both when parts differ */
-    bool html_unshown;  /* an HTML version exists beside the text/plain one */
-    bool incomplete;    /* some text could not be had */
+    bool plain, html;  /* where the text came from: text/plain, or text/html turned into text; both when parts differ */
+    bool html_unshown; /* an HTML version exists beside the text/plain one */
+    bool incomplete;   /* some text could not be had */
     struct attachment *first, *last;
     size_t attachments; /* in all; at most ATTACHMENTS_SHOWN are in the list */
 };

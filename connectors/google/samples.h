@@ -13,27 +13,31 @@ struct sample {
 };
 
 #define SAMPLE_TIMES "\"start_time\":\"2026-06-02T14:00:00+02:00\",\"end_time\":\"2026-06-02T15:30:00+02:00\""
-#define SAMPLE_PAYLOAD                                                                                                             \
-    "{\"mimeType\":\"multipart/mixed\",\"filename\":\"\",\"headers\":[{\"name\":\"From\",\"value\":\"=?UTF-8?Q?J=C3=B6rg?= <j@example.com>\"}," \
-    "{\"name\":\"Message-ID\",\"value\":\"<1@x>\"},{\"name\":\"References\",\"value\":\"<0@x> <2@x>\"}],\"body\":{\"size\":0},"       \
-    "\"parts\":[{\"mimeType\":\"multipart/alternative\",\"parts\":[{\"mimeType\":\"text/plain\",\"headers\":[{\"name\":"             \
-    "\"Content-Type\",\"value\":\"text/plain; charset=\\\"iso-8859-1\\\"\"}],\"body\":{\"size\":5,\"data\":\"R3L82eU\"}},"           \
-    "{\"mimeType\":\"text/html\",\"body\":{\"size\":40,\"data\":\"PHA-YTxiPiZhbXA7PC9iPjxhIGhyZWY9ImgiPng8L2E-PCEtLSAtLT4\"}}]},"    \
-    "{\"mimeType\":\"text/html\",\"body\":{\"size\":3,\"data\":\"PHA-YTxiPiZhbXA7PC9iPjxhIGhyZWY9ImgiPng8L2E-PCEtLSAtLT4\"}},"       \
-    "{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"abc\",\"size\":3}},"                                                  \
+#define SAMPLE_PAYLOAD                                                                                                           \
+    "{\"mimeType\":\"multipart/mixed\",\"filename\":\"\",\"headers\":[{\"name\":\"From\",\"value\":\"=?UTF-8?Q?J=C3=B6rg?= "     \
+    "<j@example.com>\"},"                                                                                                        \
+    "{\"name\":\"Message-ID\",\"value\":\"<1@x>\"},{\"name\":\"References\",\"value\":\"<0@x> <2@x>\"}],\"body\":{\"size\":0},"  \
+    "\"parts\":[{\"mimeType\":\"multipart/alternative\",\"parts\":[{\"mimeType\":\"text/plain\",\"headers\":[{\"name\":"         \
+    "\"Content-Type\",\"value\":\"text/plain; charset=\\\"iso-8859-1\\\"\"}],\"body\":{\"size\":5,\"data\":\"R3L82eU\"}},"       \
+    "{\"mimeType\":\"text/"                                                                                                      \
+    "html\",\"body\":{\"size\":40,\"data\":\"PHA-YTxiPiZhbXA7PC9iPjxhIGhyZWY9ImgiPng8L2E-PCEtLSAtLT4\"}}]},"                     \
+    "{\"mimeType\":\"text/html\",\"body\":{\"size\":3,\"data\":\"PHA-YTxiPiZhbXA7PC9iPjxhIGhyZWY9ImgiPng8L2E-PCEtLSAtLT4\"}},"   \
+    "{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"abc\",\"size\":3}},"                                              \
     "{\"mimeType\":\"application/pdf\",\"filename\":\"a.pdf\",\"body\":{\"attachmentId\":\"b\",\"size\":12345}}]}"
-#define SAMPLE_MESSAGE                                                                                                             \
-    "{\"id\":\"m1\",\"threadId\":\"t1\",\"labelIds\":[\"INBOX\"],\"snippet\":\"a &amp; b\",\"internalDate\":\"1780394400123\","       \
+#define SAMPLE_MESSAGE                                                                                                           \
+    "{\"id\":\"m1\",\"threadId\":\"t1\",\"labelIds\":[\"INBOX\"],\"snippet\":\"a &amp; b\",\"internalDate\":\"1780394400123\","  \
     "\"sizeEstimate\":4096,\"payload\":" SAMPLE_PAYLOAD "}"
-#define SAMPLE_EVENTS                                                                                                              \
-    "{\"summary\":\"Work\",\"timeZone\":\"Europe/Berlin\",\"items\":[{\"id\":\"e1\",\"status\":\"confirmed\",\"summary\":\"S\","      \
-    "\"description\":\"d\",\"location\":\"l\",\"start\":{\"dateTime\":\"2026-06-02T14:00:00+02:00\",\"timeZone\":\"UTC\"},"           \
-    "\"end\":{\"date\":\"2026-06-02\"},\"organizer\":{\"email\":\"o@x\"},\"attendees\":[{\"email\":\"a@x\",\"displayName\":\"A\","    \
+#define SAMPLE_EVENTS                                                                                                            \
+    "{\"summary\":\"Work\",\"timeZone\":\"Europe/Berlin\",\"items\":[{\"id\":\"e1\",\"status\":\"confirmed\",\"summary\":\"S\"," \
+    "\"description\":\"d\",\"location\":\"l\",\"start\":{\"dateTime\":\"2026-06-02T14:00:00+02:00\",\"timeZone\":\"UTC\"},"      \
+    "\"end\":{\"date\":\"2026-06-02\"},\"organizer\":{\"email\":\"o@x\"},\"attendees\":[{\"email\":\"a@x\",\"displayName\":"     \
+    "\"A\","                                                                                                                     \
     "\"responseStatus\":\"accepted\"}],\"htmlLink\":\"h\",\"hangoutLink\":\"g\"}],\"nextPageToken\":\"n\"}"
 #define SAMPLE_MAIL "\"to\":\"A \\u00e9 <a@x.com>, b@x.com\",\"cc\":\"c@x.com\",\"subject\":\"S\\u00e9\",\"body\":\"b\\n\""
 
 static const struct sample samples[] = {
-    { "list_recent_emails", "{\"query\":\"is:unread\"}", { "{\"messages\":[{\"id\":\"a\",\"threadId\":\"b\"}],\"nextPageToken\":\"n\"}" } },
+    { "list_recent_emails", "{\"query\":\"is:unread\"}",
+        { "{\"messages\":[{\"id\":\"a\",\"threadId\":\"b\"}],\"nextPageToken\":\"n\"}" } },
     { "get_email", "{\"id\":\"m1\"}", { SAMPLE_MESSAGE, "{\"size\":3,\"data\":\"YWJj\"}" } },
     { "get_email", "{\"id\":\"m1\",\"format\":\"metadata\"}", { SAMPLE_MESSAGE } },
     { "list_drafts", "{}", { "{\"drafts\":[{\"id\":\"r\",\"message\":{\"id\":\"a\",\"threadId\":\"b\"}}]}" } },

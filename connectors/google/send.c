@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-#define SUBJECT_MAX 2000
-#define BODY_MAX (1024 * 1024)
+#define SUBJECT_MAX    2000
+#define BODY_MAX       (1024 * 1024)
 #define RECIPIENTS_MAX 500
 
 /* A message's id and thread at Gmail, and what an answer to it must name. */
@@ -35,7 +35,8 @@ static int read_original(struct aileron_call *call, const char *id, struct messa
     references = message_ids(call, references ? references : "");
     message->in_reply_to = aileron_copy(call, own, strcspn(own, " "));
     message->references = *references && *own ? aileron_printf(call, "%s %s", references, message->in_reply_to)
-                                              : *own ? message->in_reply_to : references;
+                          : *own              ? message->in_reply_to
+                                              : references;
     *ret_thread_id = thread_id;
     return 0;
 }

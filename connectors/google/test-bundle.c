@@ -66,7 +66,7 @@ static struct action *action_of(const char *operation)
     struct action *action = NULL;
     struct err err = ERR_INIT;
     CLEANUP_FREE char *text = NULL;
-    size_t len;
+    size_t len = 0;
 
     action_name_of(operation, name, sizeof(name));
     snprintf(file, sizeof(file), "actions/%s.md", name);
@@ -80,7 +80,7 @@ static void the_manifest_is_as_the_specification_says(void **state)
 {
     CLEANUP_PTR(manifest_free) struct manifest *manifest = NULL;
     struct err err = ERR_INIT;
-    size_t len;
+    size_t len = 0;
     CLEANUP_FREE char *text = filled("manifest.toml", &len);
 
     if (manifest_parse(text, len, "manifest.toml", &manifest, &err) != 0)
@@ -145,9 +145,11 @@ static void every_input_is_one_of_the_operation(void **state)
 /* What a card would show: each path leads to a text of the preview's answer, and the bound one too. */
 static void previews_show_what_there_is(void **state)
 {
-    static const char *const answers[] = { "{\"id\":\"r1\",\"message\":{\"id\":\"m7\",\"payload\":{}}}", "{\"summary\":\"Work\"}" };
+    static const char *const answers[] = { "{\"id\":\"r1\",\"message\":{\"id\":\"m7\",\"payload\":{}}}",
+        "{\"summary\":\"Work\"}" };
     static const char *const calls[] = { "{\"draft_id\":\"r1\"}",
-        "{\"title\":\"T\",\"start_time\":\"2026-06-02T14:00:00Z\",\"end_time\":\"2026-06-02T15:00:00Z\",\"attendees\":[\"a@example.com\"]}" };
+        "{\"title\":\"T\",\"start_time\":\"2026-06-02T14:00:00Z\",\"end_time\":\"2026-06-02T15:00:00Z\",\"attendees\":[\"a@"
+        "example.com\"]}" };
     static const char *const operations[] = { "send_draft", "create_calendar_event" };
 
     for (size_t i = 0; i < 2; i++) {
@@ -173,7 +175,7 @@ static void previews_show_what_there_is(void **state)
 
 static void the_suite_lists_every_action(void **state)
 {
-    size_t len;
+    size_t len = 0;
     CLEANUP_FREE char *text = filled("suite.toml", &len);
     size_t listed = 0;
 

@@ -50,10 +50,10 @@ static inline int64_t number_of(const struct aileron_json *object, const char *k
 }
 
 #define assert_text(object, key, expected) assert_string_equal(aileron_json_string(object, key), expected)
-#define assert_url(n, expected) assert_string_equal(fake_host_request(n, "url"), expected)
-#define TEST(function) cmocka_unit_test_setup_teardown(function, reset, reset)
+#define assert_url(n, expected)            assert_string_equal(fake_host_request(n, "url"), expected)
+#define TEST(function)                     cmocka_unit_test_setup_teardown(function, reset, reset)
 
-#define GMAIL "https://gmail.googleapis.com/gmail/v1/users/me"
-#define CALENDAR "https://www.googleapis.com/calendar/v3"
+#define GMAIL                              "https://gmail.googleapis.com/gmail/v1/users/me"
+#define CALENDAR                           "https://www.googleapis.com/calendar/v3"
 
 #endif

@@ -10,8 +10,9 @@
 
 #include <stdlib.h>
 
-static const char *const others[] = { "null", "true", "-7", "1e999", "99999999999999999999", "\"\"", "\"\\u0000\\ud800\\n\\\"<>&=?\"", "[]", "{}",
-    "[[],{},0,null]", "{\"id\":[],\"name\":{},\"value\":0,\"data\":true,\"size\":\"x\",\"message\":1}" };
+static const char *const others[] = { "null", "true", "-7", "1e999", "99999999999999999999", "\"\"",
+    "\"\\u0000\\ud800\\n\\\"<>&=?\"", "[]", "{}", "[[],{},0,null]",
+    "{\"id\":[],\"name\":{},\"value\":0,\"data\":true,\"size\":\"x\",\"message\":1}" };
 
 struct mutation {
     struct {
@@ -90,7 +91,8 @@ static void mutate(struct mutation *m, const struct aileron_json *json)
 }
 
 /* Calls `use` for every variant of a JSON text in which one value was replaced. */
-static void each_variant(const char *text, void (*use)(const struct sample *, int, const char *), const struct sample *sample, int which)
+static void each_variant(
+    const char *text, void (*use)(const struct sample *, int, const char *), const struct sample *sample, int which)
 {
     struct mutation m = { 0 };
 
@@ -221,8 +223,8 @@ static void reads_with_get_only(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { TEST(the_samples_are_good), TEST(survives_values_of_other_types), TEST(survives_broken_bytes),
-        TEST(passes_failures_on), TEST(reads_with_get_only) };
+    const struct CMUnitTest tests[] = { TEST(the_samples_are_good), TEST(survives_values_of_other_types),
+        TEST(survives_broken_bytes), TEST(passes_failures_on), TEST(reads_with_get_only) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,8 +20,8 @@ static void lists_mail(void **state)
     assert_string_equal(fake_host_request(0, "credential"), "oauth2");
 
     fake_host_answer(200, "{\"resultSizeEstimate\":0}");
-    output = must_run("list_recent_emails",
-        "{\"query\":\"from:a&b=c is:unread #\\u00e9\",\"max_results\":500,\"page_token\":\"a+/=b\"}");
+    output = must_run(
+        "list_recent_emails", "{\"query\":\"from:a&b=c is:unread #\\u00e9\",\"max_results\":500,\"page_token\":\"a+/=b\"}");
     assert_int_equal(aileron_json_get(output, "messages")->len, 0);
     assert_null(aileron_json_get(output, "next_page_token"));
     assert_url(1, GMAIL "/messages?maxResults=100&q=from%3Aa%26b%3Dc%20is%3Aunread%20%23%C3%A9&pageToken=a%2B%2F%3Db");
@@ -72,7 +72,8 @@ static void reads_metadata(void **state)
     const struct aileron_json *output;
 
     fake_host_answer(200,
-        "{\"id\":\"m1\",\"threadId\":\"t1\",\"labelIds\":[\"INBOX\",\"UNREAD\",7],\"snippet\":\"It&#39;s &lt;5&gt; &amp; &unknown;\","
+        "{\"id\":\"m1\",\"threadId\":\"t1\",\"labelIds\":[\"INBOX\",\"UNREAD\",7],\"snippet\":\"It&#39;s &lt;5&gt; &amp; "
+        "&unknown;\","
         "\"internalDate\":\"1780394400123\",\"sizeEstimate\":4096,\"payload\":{\"mimeType\":\"multipart/mixed\",\"headers\":["
         "{\"name\":\"FROM\",\"value\":\"=?utf-8?q?J=C3=B6rg?= <j@example.com>\"},{\"name\":\"To\",\"value\":\"a@example.com\"},"
         "{\"name\":\"to\",\"value\":\"b@example.com\"},{\"name\":\"Subject\",\"value\":\"Hi\\r\\n there\"},"
@@ -95,15 +96,18 @@ static void reads_metadata(void **state)
 
 /* mixed( related( alternative(plain, html), picture ), plain, attached text, pdf ) */
 static const char nested[] =
-    "{\"id\":\"m2\",\"threadId\":\"t2\",\"payload\":{\"mimeType\":\"multipart/mixed\",\"headers\":[{\"name\":\"Subject\",\"value\":\"S\"}],"
+    "{\"id\":\"m2\",\"threadId\":\"t2\",\"payload\":{\"mimeType\":\"multipart/"
+    "mixed\",\"headers\":[{\"name\":\"Subject\",\"value\":\"S\"}],"
     "\"parts\":[{\"mimeType\":\"multipart/related\",\"parts\":[{\"mimeType\":\"multipart/alternative\",\"parts\":["
     "{\"mimeType\":\"text/plain\",\"filename\":\"\",\"body\":{\"data\":\"SGVsbG8NCndvcmxk\",\"size\":12}},"
     "{\"mimeType\":\"text/html\",\"body\":{\"data\":\"PGI-SGVsbG88L2I-\",\"size\":12}}]},"
     "{\"mimeType\":\"image/png\",\"filename\":\"\",\"body\":{\"attachmentId\":\"p\",\"size\":9}}]},"
     "{\"mimeType\":\"text/plain\",\"body\":{\"data\":\"LS0gZm9vdGVy\",\"size\":9}},"
     "{\"mimeType\":\"text/plain\",\"filename\":\"notes.txt\",\"body\":{\"attachmentId\":\"n\",\"size\":100}},"
-    "{\"mimeType\":\"text/html\",\"headers\":[{\"name\":\"Content-Disposition\",\"value\":\"ATTACHMENT\"}],\"body\":{\"size\":5}},"
-    "{\"mimeType\":\"application/pdf\",\"filename\":\"=?UTF-8?B?w7w=?=.pdf\",\"body\":{\"attachmentId\":\"q\",\"size\":12345}}]}}";
+    "{\"mimeType\":\"text/"
+    "html\",\"headers\":[{\"name\":\"Content-Disposition\",\"value\":\"ATTACHMENT\"}],\"body\":{\"size\":5}},"
+    "{\"mimeType\":\"application/"
+    "pdf\",\"filename\":\"=?UTF-8?B?w7w=?=.pdf\",\"body\":{\"attachmentId\":\"q\",\"size\":12345}}]}}";
 
 static void reads_the_whole_text(void **state)
 {
@@ -137,7 +141,8 @@ static void reads_html_when_there_is_nothing_else(void **state)
 
 static void fetches_a_text_that_is_kept_apart(void **state)
 {
-    static const char apart[] = "{\"id\":\"m4\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"ANGjdJ8_-x\",\"size\":3}}}";
+    static const char apart[] =
+        "{\"id\":\"m4\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"ANGjdJ8_-x\",\"size\":3}}}";
     const struct aileron_json *output;
 
     fake_host_answer(200, apart);
@@ -145,7 +150,8 @@ static void fetches_a_text_that_is_kept_apart(void **state)
     output = must_run("get_email", "{\"id\":\"m4\"}");
     assert_url(1, GMAIL "/messages/m4/attachments/ANGjdJ8_-x");
     assert_text(output, "body", "abc");
-    fake_host_answer(200, "{\"id\":\"m4\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"../../x\",\"size\":3}}}");
+    fake_host_answer(
+        200, "{\"id\":\"m4\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"attachmentId\":\"../../x\",\"size\":3}}}");
     output = must_run("get_email", "{\"id\":\"m4\"}");
     assert_int_equal(fake_host_requests(), 3);
     assert_text(output, "body_kind", "incomplete: part of the text could not be read");
@@ -160,7 +166,8 @@ static char big[3 * 1024 * 1024];
 /* A text/plain mail or draft whose body is `count` times "AAAA" (three NULs) or "YWJj" ("abc"). */
 static const char *big_answer(const char *before, const char *unit, size_t count, const char *after)
 {
-    char *out = big + snprintf(big, sizeof(big), "%s{\"id\":\"m5\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"data\":\"", before);
+    char *out = big + snprintf(big, sizeof(big),
+                          "%s{\"id\":\"m5\",\"payload\":{\"mimeType\":\"text/plain\",\"body\":{\"data\":\"", before);
 
     for (size_t i = 0; i < count; i++, out += 4)
         memcpy(out, unit, 4);
@@ -191,10 +198,12 @@ static void reads_a_draft_completely(void **state)
 {
     const struct aileron_json *output;
 
-    fake_host_answer(200, "{\"id\":\"r1\",\"message\":{\"id\":\"m9\",\"threadId\":\"t9\",\"payload\":{\"mimeType\":\"multipart/mixed\",\"headers\":["
-                          "{\"name\":\"To\",\"value\":\"a@example.com\"},{\"name\":\"Bcc\",\"value\":\"b@example.com\"},"
-                          "{\"name\":\"bcc\",\"value\":\"c@example.com\"}],\"parts\":[{\"mimeType\":\"text/plain\",\"body\":{\"data\":\"YWJj\"}},"
-                          "{\"mimeType\":\"image/png\",\"filename\":\"a.png\",\"body\":{\"size\":5}}]}}}");
+    fake_host_answer(200,
+        "{\"id\":\"r1\",\"message\":{\"id\":\"m9\",\"threadId\":\"t9\",\"payload\":{\"mimeType\":\"multipart/"
+        "mixed\",\"headers\":["
+        "{\"name\":\"To\",\"value\":\"a@example.com\"},{\"name\":\"Bcc\",\"value\":\"b@example.com\"},"
+        "{\"name\":\"bcc\",\"value\":\"c@example.com\"}],\"parts\":[{\"mimeType\":\"text/plain\",\"body\":{\"data\":\"YWJj\"}},"
+        "{\"mimeType\":\"image/png\",\"filename\":\"a.png\",\"body\":{\"size\":5}}]}}}");
     output = must_run("get_draft", "{\"id\":\"r1\"}");
     assert_url(0, GMAIL "/drafts/r1?format=full");
     assert_text(output, "id", "r1");
@@ -218,14 +227,19 @@ static void tells_failures(void **state)
         const char *body, *message;
         int64_t retry_after;
     } rows[] = {
-        { 401, "{\"error\":{\"code\":401,\"message\":\"Request had invalid authentication credentials.\",\"status\":\"UNAUTHENTICATED\"}}",
+        { 401,
+            "{\"error\":{\"code\":401,\"message\":\"Request had invalid authentication "
+            "credentials.\",\"status\":\"UNAUTHENTICATED\"}}",
             "Gmail refused the credential (401)", -1 },
-        { 404, "{\"error\":{\"code\":404,\"message\":\"Requested entity was not found.\",\"errors\":[{\"reason\":\"notFound\"}]}}",
+        { 404,
+            "{\"error\":{\"code\":404,\"message\":\"Requested entity was not found.\",\"errors\":[{\"reason\":\"notFound\"}]}}",
             "Gmail answered with status 404: Requested entity was not found.", -1 },
-        { 400, "{\"error\":\"invalid_grant\",\"error_description\":\"Bad\\r\\nRequest\"}", "Gmail answered with status 400: Bad  Request", -1 },
+        { 400, "{\"error\":\"invalid_grant\",\"error_description\":\"Bad\\r\\nRequest\"}",
+            "Gmail answered with status 400: Bad  Request", -1 },
         { 429, "{\"error\":{\"message\":\"User-rate limit exceeded.  Retry after 2026-06-02T10:00:30.000Z\"}}",
             "Gmail answered with status 429: User-rate limit exceeded.  Retry after 2026-06-02T10:00:30.000Z", 30 },
-        { 429, "{\"error\":{\"message\":\"Quota\",\"details\":[{},7,{\"retryDelay\":\"1.5s\"}]}}", "Gmail answered with status 429: Quota", 2 },
+        { 429, "{\"error\":{\"message\":\"Quota\",\"details\":[{},7,{\"retryDelay\":\"1.5s\"}]}}",
+            "Gmail answered with status 429: Quota", 2 },
         { 429, "{\"error\":{\"message\":\"Quota\",\"details\":[{\"retryDelay\":\"99999999999999999999s\"}]}}",
             "Gmail answered with status 429: Quota", 86400 },
         { 503, "<html>Bad gateway</html>", "Gmail answered with status 503", -1 },

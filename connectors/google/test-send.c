@@ -35,16 +35,16 @@ static void saves_a_draft(void **state)
     char *message;
 
     fake_host_answer(200, DRAFT);
-    output = must_run("draft_email",
-        "{\"to\":\"ada@example.com, \\\"Lovelace, Ada\\\" <a.l+x@example.org>\",\"cc\":\"Gr\\u00fcn <g@example.com>\",\"subject\":\"Hello\","
-        "\"body\":\"Dear Ada,\\n\\nx = 1 \\nGr\\u00fc\\u00dfe\"}");
+    output = must_run("draft_email", "{\"to\":\"ada@example.com, \\\"Lovelace, Ada\\\" <a.l+x@example.org>\",\"cc\":\"Gr\\u00fcn "
+                                     "<g@example.com>\",\"subject\":\"Hello\","
+                                     "\"body\":\"Dear Ada,\\n\\nx = 1 \\nGr\\u00fc\\u00dfe\"}");
     assert_text(output, "id", "r1");
     assert_text(output, "message_id", "m1");
     assert_text(output, "thread_id", "t1");
     assert_string_equal(fake_host_request(0, "method"), "POST");
     assert_url(0, GMAIL "/drafts");
-    assert_string_equal(
-        aileron_json_string(aileron_json_get(fake_host_request_json(0), "headers"), "Content-Type"), "application/json; charset=utf-8");
+    assert_string_equal(aileron_json_string(aileron_json_get(fake_host_request_json(0), "headers"), "Content-Type"),
+        "application/json; charset=utf-8");
     message = sent_message(0, true);
     assert_string_equal(message, "To: ada@example.com, \"Lovelace, Ada\" <a.l+x@example.org>\r\n"
                                  "Cc: =?UTF-8?B?R3LDvG4=?= <g@example.com>\r\n"
@@ -62,12 +62,14 @@ static void sends(void **state)
     char *message;
 
     fake_host_answer(200, "{\"id\":\"m1\",\"threadId\":\"t1\",\"labelIds\":[\"SENT\"]}");
-    output = must_run("send_email", "{\"to\":[\"a@example.com\",\"B <b@example.com>, c@example.com\"],\"bcc\":\"h@example.com\",\"subject\":\"\",\"body\":\"\"}");
+    output = must_run("send_email", "{\"to\":[\"a@example.com\",\"B <b@example.com>, "
+                                    "c@example.com\"],\"bcc\":\"h@example.com\",\"subject\":\"\",\"body\":\"\"}");
     assert_text(output, "message_id", "m1");
     assert_text(output, "result", "sent");
     assert_url(0, GMAIL "/messages/send");
     message = sent_message(0, false);
-    assert_memory_equal(message, "To: a@example.com, B <b@example.com>, c@example.com\r\nBcc: h@example.com\r\nSubject:\r\nMIME", 86);
+    assert_memory_equal(
+        message, "To: a@example.com, B <b@example.com>, c@example.com\r\nBcc: h@example.com\r\nSubject:\r\nMIME", 86);
     free(message);
 }
 
@@ -76,8 +78,9 @@ static void answers_within_the_thread(void **state)
     char *message;
     const char *body;
 
-    fake_host_answer(200, "{\"id\":\"m1\",\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"References\",\"value\":"
-                          "\"<1@x>\\r\\n <2@x> evil\\r\\nBcc: <e@evil.example>\"},{\"name\":\"Message-ID\",\"value\":\"<3@x>\"}]}}");
+    fake_host_answer(200,
+        "{\"id\":\"m1\",\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"References\",\"value\":"
+        "\"<1@x>\\r\\n <2@x> evil\\r\\nBcc: <e@evil.example>\"},{\"name\":\"Message-ID\",\"value\":\"<3@x>\"}]}}");
     fake_host_answer(200, DRAFT);
     must_run("draft_email", "{\"to\":\"a@example.com\",\"subject\":\"Re: x\",\"body\":\"y\",\"reply_to_id\":\"m1\"}");
     assert_url(0, GMAIL "/messages/m1?format=metadata");
@@ -92,8 +95,10 @@ static void answers_within_the_thread(void **state)
 
 static void answers_mail_without_ids(void **state)
 {
-    static const char *const originals[] = { "{\"threadId\":\"t1\"}", "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"none\"}]}}",
-        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"<a b> <\\u00e9> <> <\\r\\nX: y>\"}]}}" };
+    static const char *const originals[] = { "{\"threadId\":\"t1\"}",
+        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"none\"}]}}",
+        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"<a b> <\\u00e9> <> <\\r\\nX: "
+        "y>\"}]}}" };
     char *message;
 
     for (size_t i = 0; i < 3; i++) {
@@ -106,10 +111,12 @@ static void answers_mail_without_ids(void **state)
         free(message);
     }
     fake_host_answer(200, "{\"threadId\":\"t/1\"}");
-    assert_null(fake_host_run("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"m1\"}"));
+    assert_null(
+        fake_host_run("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"m1\"}"));
     assert_int_equal(fake_host_requests(), 7);
     fake_host_answer(404, "{}");
-    assert_null(fake_host_run("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"m1\"}"));
+    assert_null(
+        fake_host_run("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"m1\"}"));
     assert_int_equal(fake_host_requests(), 8);
 }
 
@@ -136,18 +143,21 @@ static void refuses_header_injection(void **state)
             }
         }
     }
-    refuses("send_email", "{\"to\":[\"a@example.com\",\"b@example.com\\r\\nBcc: e@evil.example\"],\"subject\":\"x\",\"body\":\"y\"}",
+    refuses("send_email",
+        "{\"to\":[\"a@example.com\",\"b@example.com\\r\\nBcc: e@evil.example\"],\"subject\":\"x\",\"body\":\"y\"}",
         "control character");
-    refuses("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"a\\r\\nb\"}", "not an id");
+    refuses(
+        "send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"reply_to_id\":\"a\\r\\nb\"}", "not an id");
 }
 
 static void refuses_what_is_no_address(void **state)
 {
     static const char *const bad[] = { "ada", "@example.com", "ada@", "ada@@example.com", "ada@exa mple.com", "a b@example.com",
-        ".a@example.com", "a.@example.com", "a..b@example.com", "a@-x.com", "a@x-.com", "a@x..com", "a@.com", "a@com.", "a@[127.0.0.1]",
-        "\\\"a b\\\"@example.com", "a@ex\\u00e4mple.com", "\\u00e4@example.com", "<a@example.com", "a@example.com>", "A <>", "A <a@x> b",
-        "A <a@x> <b@y>", "friends: a@example.com;", "a@example.com; b@example.com", "a@example.com (comment)", "Smith, John <j@example.com>",
-        "\\\"unclosed <a@example.com>", "\\\"a\\\"b\\\" <a@example.com>", "<<a@example.com>>", "a@b@c", "a,b@example.com",
+        ".a@example.com", "a.@example.com", "a..b@example.com", "a@-x.com", "a@x-.com", "a@x..com", "a@.com", "a@com.",
+        "a@[127.0.0.1]", "\\\"a b\\\"@example.com", "a@ex\\u00e4mple.com", "\\u00e4@example.com", "<a@example.com",
+        "a@example.com>", "A <>", "A <a@x> b", "A <a@x> <b@y>", "friends: a@example.com;", "a@example.com; b@example.com",
+        "a@example.com (comment)", "Smith, John <j@example.com>", "\\\"unclosed <a@example.com>",
+        "\\\"a\\\"b\\\" <a@example.com>", "<<a@example.com>>", "a@b@c", "a,b@example.com",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@example.com",
         "a@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com", "mailto:a@example.com", "a@\\ufffd.com" };
     char args[512];
@@ -163,7 +173,8 @@ static void refuses_what_is_no_address(void **state)
     refuses("send_email", "{\"to\":{},\"subject\":\"x\",\"body\":\"y\"}", "to must be text");
     refuses("send_email", "{\"to\":\"a@example.com\",\"body\":\"y\"}", "subject is missing");
     refuses("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\"}", "body is missing");
-    refuses("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"from\":\"z@example.com\"}", "no argument from");
+    refuses("send_email", "{\"to\":\"a@example.com\",\"subject\":\"x\",\"body\":\"y\",\"from\":\"z@example.com\"}",
+        "no argument from");
 }
 
 static void bounds_the_number_of_recipients(void **state)
@@ -196,7 +207,8 @@ static void sends_a_draft_of_the_right_version(void **state)
 
 static void sends_no_draft_that_was_changed(void **state)
 {
-    static const char *const answers[] = { "{\"id\":\"r1\",\"message\":{\"id\":\"m1\"}}", "{\"id\":\"r1\"}", "{\"message\":{\"id\":7}}", "[]", "x" };
+    static const char *const answers[] = { "{\"id\":\"r1\",\"message\":{\"id\":\"m1\"}}", "{\"id\":\"r1\"}",
+        "{\"message\":{\"id\":7}}", "[]", "x" };
 
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         fake_host_answer(200, answers[i]);
@@ -236,9 +248,9 @@ static void tells_what_was_done_when_the_answer_is_unreadable(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { TEST(saves_a_draft), TEST(sends), TEST(answers_within_the_thread), TEST(answers_mail_without_ids),
-        TEST(refuses_header_injection), TEST(refuses_what_is_no_address), TEST(bounds_the_number_of_recipients),
-        TEST(sends_a_draft_of_the_right_version), TEST(sends_no_draft_that_was_changed),
+    const struct CMUnitTest tests[] = { TEST(saves_a_draft), TEST(sends), TEST(answers_within_the_thread),
+        TEST(answers_mail_without_ids), TEST(refuses_header_injection), TEST(refuses_what_is_no_address),
+        TEST(bounds_the_number_of_recipients), TEST(sends_a_draft_of_the_right_version), TEST(sends_no_draft_that_was_changed),
         TEST(tells_what_was_done_when_the_answer_is_unreadable) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

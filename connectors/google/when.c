@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define EXAMPLE "2026-06-02T14:00:00+02:00"
+#define EXAMPLE  "2026-06-02T14:00:00+02:00"
 #define TEXT_MAX 64
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar. */
@@ -108,8 +108,8 @@ static const char *parse(const char **at, struct when *when)
         wrong = parse_offset(at, &when->offset_min);
     if (wrong)
         return wrong;
-    when->seconds = days_from_date(when->year, when->month, when->day) * 86400 +
-        (int64_t) when->hour * 3600 + (int64_t) (when->minute - when->offset_min) * 60 + when->second;
+    when->seconds = days_from_date(when->year, when->month, when->day) * 86400 + (int64_t) when->hour * 3600 +
+                    (int64_t) (when->minute - when->offset_min) * 60 + when->second;
     return NULL;
 }
 
@@ -159,10 +159,9 @@ const char *when_utc(struct aileron_call *call, int64_t seconds)
 
 const char *when_words(struct aileron_call *call, const struct when *when, const char *zone)
 {
-    static const char *const weekdays[] = {
-        "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday" };
-    static const char *const months[] = { "January", "February", "March", "April", "May", "June", "July", "August",
-        "September", "October", "November", "December" };
+    static const char *const weekdays[] = { "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday" };
+    static const char *const months[] = { "January", "February", "March", "April", "May", "June", "July", "August", "September",
+        "October", "November", "December" };
     int64_t day = days_from_date(when->year, when->month, when->day) % 7;
     int offset = when->offset_min < 0 ? -when->offset_min : when->offset_min;
 

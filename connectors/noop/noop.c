@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define HEADERS_MAX 32
+#define HEADERS_MAX    32
 #define BODY_SHOWN_MAX ((size_t) 128 * 1024)
 
 static int noop(struct aileron_call *call)
@@ -65,8 +65,7 @@ static int fetch(struct aileron_call *call)
         return -1;
     aileron_put_int(aileron_output(call), "status", response.status);
     aileron_put_int(aileron_output(call), "size", (int64_t) response.len);
-    aileron_put_bytes(
-        aileron_output(call), "body", response.body, response.len < BODY_SHOWN_MAX ? response.len : BODY_SHOWN_MAX);
+    aileron_put_bytes(aileron_output(call), "body", response.body, response.len < BODY_SHOWN_MAX ? response.len : BODY_SHOWN_MAX);
     return 0;
 }
 

@@ -49,11 +49,13 @@ static void fetches(void **state)
     const struct aileron_json *output;
 
     fake_host_answer_bytes(418, "a\xff\0b", 4);
-    output = fake_host_run("fetch", "{\"url\":\"http://127.0.0.1:1/\",\"method\":\"PUT\",\"body_base64\":\"AAH/\",\"credential\":\"api_key\","
-                                    "\"headers\":{\"X-A\":\"b\"}}");
+    output = fake_host_run("fetch",
+        "{\"url\":\"http://127.0.0.1:1/\",\"method\":\"PUT\",\"body_base64\":\"AAH/\",\"credential\":\"api_key\","
+        "\"headers\":{\"X-A\":\"b\"}}");
     assert_int_equal(number(output, "status"), 418);
     assert_int_equal(number(output, "size"), 4);
-    assert_string_equal(aileron_json_string(output, "body"), "a\xef\xbf\xbd\xef\xbf\xbd" "b");
+    assert_string_equal(aileron_json_string(output, "body"), "a\xef\xbf\xbd\xef\xbf\xbd"
+                                                             "b");
     assert_string_equal(fake_host_request(0, "body_base64"), "AAH/");
     assert_string_equal(aileron_json_string(aileron_json_get(fake_host_request_json(0), "headers"), "X-A"), "b");
     assert_string_equal(fake_host_request(0, "credential"), "api_key");

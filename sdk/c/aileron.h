@@ -45,7 +45,8 @@ extern const struct aileron_operation aileron_operations[];
  * Ends the call with an error; always returns -1. The first failure of a call is the one reported. Classes that reach the caller
  * as they are: bad_input, external_api_error, binding_required, capability_denied, resource_limit_exceeded.
  */
-int aileron_fail(struct aileron_call *call, const char *error_class, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int aileron_fail(struct aileron_call *call, const char *error_class, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* As aileron_fail() with external_api_error, the HTTP status and, unless negative, the seconds after which to try again. */
 int aileron_fail_status(struct aileron_call *call, int status, int64_t retry_after_s, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -102,7 +102,8 @@ struct aileron_writer *aileron_output(struct aileron_call *call)
     return call->output;
 }
 
-static int fail(struct aileron_call *call, const char *error_class, int status, int64_t retry_after_s, const char *format, va_list args)
+static int fail(
+    struct aileron_call *call, const char *error_class, int status, int64_t retry_after_s, const char *format, va_list args)
 {
     char message[AILERON_MESSAGE_MAX];
 

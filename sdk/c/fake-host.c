@@ -69,7 +69,7 @@ static void queue(struct answer answer)
 
 void fake_host_answer_bytes(int status, const char *body, size_t len)
 {
-    queue((struct answer) { .status = status, .body = copy(body, len), .len = len });
+    queue((struct answer){ .status = status, .body = copy(body, len), .len = len });
 }
 
 void fake_host_answer(int status, const char *body)
@@ -79,7 +79,7 @@ void fake_host_answer(int status, const char *body)
 
 void fake_host_refuse(int32_t result)
 {
-    queue((struct answer) { .result = result });
+    queue((struct answer){ .result = result });
 }
 
 void fake_host_short_read(size_t bytes)

@@ -55,7 +55,7 @@ int aileron_http(struct aileron_call *call, const struct aileron_request *reques
 
 int aileron_fetch_json(struct aileron_call *call, const struct aileron_request *request, const struct aileron_json **ret_json)
 {
-    struct aileron_response response;
+    struct aileron_response response = { 0 };
     const struct aileron_json *json;
     const char *why;
 

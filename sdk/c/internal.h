@@ -10,14 +10,14 @@
 
 #include "aileron.h"
 
-#define AILERON_OUTPUT_MAX (1024 * 1024)
-#define AILERON_INPUT_MAX (2 * 1024 * 1024)
-#define AILERON_REQUEST_MAX (8 * 1024 * 1024)
+#define AILERON_OUTPUT_MAX   (1024 * 1024)
+#define AILERON_INPUT_MAX    (2 * 1024 * 1024)
+#define AILERON_REQUEST_MAX  (8 * 1024 * 1024)
 #define AILERON_RESPONSE_MAX (8 * 1024 * 1024)
-#define AILERON_MESSAGE_MAX 1000
-#define AILERON_DEPTH_MAX 64
-#define AILERON_NODES_MAX 100000
-#define AILERON_MEMBERS_MAX 1024
+#define AILERON_MESSAGE_MAX  1000
+#define AILERON_DEPTH_MAX    64
+#define AILERON_NODES_MAX    100000
+#define AILERON_MEMBERS_MAX  1024
 
 struct aileron_writer {
     struct aileron_text text;

@@ -42,11 +42,11 @@ static void quote(struct aileron_text *text, const char *bytes, size_t len)
         if (size == 0 || c == 0) /* readers down the line refuse NUL, and would lose the whole answer */
             aileron_text_add_str(text, "\xef\xbf\xbd");
         else if (c == '"' || c == '\\')
-            aileron_text_add(text, (const char[]) { '\\', (char) c }, 2);
+            aileron_text_add(text, (const char[]){ '\\', (char) c }, 2);
         else if (c == '\n')
             aileron_text_add_str(text, "\\n");
         else
-            aileron_text_add(text, (const char[]) { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
+            aileron_text_add(text, (const char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
         done = ++at;
     }
     aileron_text_add(text, bytes + done, at - done);

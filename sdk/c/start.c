@@ -35,7 +35,8 @@ int64_t aileron_host_now(void)
 
 _Noreturn void aileron_host_out_of_memory(void)
 {
-    static const char text[] = "{\"error\":{\"class\":\"resource_limit_exceeded\",\"message\":\"the connector ran out of memory\"}}";
+    static const char text[] =
+        "{\"error\":{\"class\":\"resource_limit_exceeded\",\"message\":\"the connector ran out of memory\"}}";
 
     write_all(text, sizeof(text) - 1);
     _Exit(0);

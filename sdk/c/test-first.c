@@ -69,7 +69,7 @@ static void is_installed_as_the_page_says(void **state)
     CLEANUP_PTR(manifest_free) struct manifest *manifest = NULL;
     CLEANUP_PTR(action_free) struct action *action = NULL;
     struct err err = ERR_INIT;
-    size_t len;
+    size_t len = 0;
     CLEANUP_FREE char *manifest_text = filled("manifest.toml", &len), *action_text = NULL;
 
     if (manifest_parse(manifest_text, len, "manifest.toml", &manifest, &err) != 0)

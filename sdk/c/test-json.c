@@ -68,16 +68,19 @@ static void reads_escapes(void **state)
     /* NUL and halves of pairs cannot be passed on; they must not cost the rest of an answer either. */
     json = parse("[\"a\\u0000b\\ud800c\\udc00\\ud800\\u0041\\ud800\"]");
     assert_non_null(json);
-    assert_string_equal(json->first->text, "a\xef\xbf\xbd" "b\xef\xbf\xbd" "c\xef\xbf\xbd\xef\xbf\xbd" "A\xef\xbf\xbd");
+    assert_string_equal(json->first->text, "a\xef\xbf\xbd"
+                                           "b\xef\xbf\xbd"
+                                           "c\xef\xbf\xbd\xef\xbf\xbd"
+                                           "A\xef\xbf\xbd");
     assert_int_equal(json->first->len, strlen(json->first->text));
 }
 
 static void refuses_what_is_not_json(void **state)
 {
-    static const char *const bad[] = { "", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}",
-        "[01]", "[-]", "[1.]", "[.5]", "[1e]", "[1e+]", "[+1]", "[0x1]", "[NaN]", "[tru]", "[nulll]", "[true false]", "[\"a]",
-        "[\"\\x\"]", "[\"\\u12\"]", "[\"\\u12g4\"]", "[\"\\", "[\"\n\"]", "[\"\x01\"]", "[1]]", "[1] 2", "{\"a\":1 \"b\":2}", "]", "\"",
-        "[1}", "{\"a\":1]", "[\"\\ud83d\\u", "[\"\\ud83d\\", "//x\n[1]", "['a']" };
+    static const char *const bad[] = { "", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+        "{1:1}", "[01]", "[-]", "[1.]", "[.5]", "[1e]", "[1e+]", "[+1]", "[0x1]", "[NaN]", "[tru]", "[nulll]", "[true false]",
+        "[\"a]", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\u12g4\"]", "[\"\\", "[\"\n\"]", "[\"\x01\"]", "[1]]", "[1] 2",
+        "{\"a\":1 \"b\":2}", "]", "\"", "[1}", "{\"a\":1]", "[\"\\ud83d\\u", "[\"\\ud83d\\", "//x\n[1]", "['a']" };
     static const char *const not_utf8[] = { "[\"\x80\"]", "[\"\xc0\xaf\"]", "[\"\xe0\x80\x80\"]", "[\"\xed\xa0\x80\"]",
         "[\"\xf0\x80\x80\x80\"]", "[\"\xf4\x90\x80\x80\"]", "[\"\xff\"]", "[\"\xc3\"]", "[\"\xe2\x82\"]", "[\"\xf0\x9f\x98" };
 
@@ -143,9 +146,9 @@ static void reads_integers_exactly(void **state)
         bool fits;
         int64_t value;
     } rows[] = { { "[0]", true, 0 }, { "[-0]", true, 0 }, { "[9223372036854775807]", true, INT64_MAX },
-        { "[-9223372036854775808]", true, INT64_MIN }, { "[9223372036854775808]", false, 0 }, { "[-9223372036854775809]", false, 0 },
-        { "[99999999999999999999999]", false, 0 }, { "[1.0]", false, 0 }, { "[1e3]", false, 0 }, { "[\"1\"]", false, 0 },
-        { "[true]", false, 0 } };
+        { "[-9223372036854775808]", true, INT64_MIN }, { "[9223372036854775808]", false, 0 },
+        { "[-9223372036854775809]", false, 0 }, { "[99999999999999999999999]", false, 0 }, { "[1.0]", false, 0 },
+        { "[1e3]", false, 0 }, { "[\"1\"]", false, 0 }, { "[true]", false, 0 } };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t value = 0;
@@ -173,8 +176,9 @@ static void writes_and_reads_back(void **state)
     aileron_put_end(writer);
     aileron_put_object(writer, "open");
     text = aileron_writer_text(writer, &len);
-    assert_string_equal(text, "{\"text\":\"a\\\"b\\\\c\\n\\u0009\\u0001\\u007f/\xe2\x82\xac\",\"least\":-9223372036854775808,\"yes\":true,"
-                              "\"list\":[{},\"x\",{\"a\":[null,1.50,\"\\u0001\",false,{}]}],\"open\":{}}");
+    assert_string_equal(text,
+        "{\"text\":\"a\\\"b\\\\c\\n\\u0009\\u0001\\u007f/\xe2\x82\xac\",\"least\":-9223372036854775808,\"yes\":true,"
+        "\"list\":[{},\"x\",{\"a\":[null,1.50,\"\\u0001\",false,{}]}],\"open\":{}}");
     assert_int_equal(len, strlen(text));
     assert_non_null(parse(text));
 }

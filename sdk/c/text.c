@@ -8,7 +8,7 @@
 
 void aileron_text_init(struct aileron_text *text, struct aileron_call *call, size_t max_bytes)
 {
-    *text = (struct aileron_text) { .call = call, .max = max_bytes };
+    *text = (struct aileron_text){ .call = call, .max = max_bytes };
     text->cap = 64;
     text->data = aileron_alloc(call, text->cap);
 }
