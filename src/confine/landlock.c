@@ -102,8 +102,8 @@ static const struct place system_places[] = {
 
 /* What each role's own rules are made of; workers have none. The broker's children connect, so it cannot give that up. */
 static const struct {
-    bool resolver, system; /* which of the lists above */
-    uint64_t read_only;    /* what "read only" of the caller's paths means */
+    bool resolver, os;  /* which of the lists above */
+    uint64_t read_only; /* what "read only" of the caller's paths means */
     uint64_t net;
 } roles[] = {
     [CONFINE_BROKER] = { true, true, READ_EXEC, 0 },
@@ -178,7 +178,7 @@ int landlock_restrict(enum confine_role role, const struct confine_paths *paths,
         return err_errno(err, -ruleset, "cannot make Landlock rules");
     if (roles[role].resolver)
         r = allow_places(ruleset, resolver_places, ARRAY_LEN(resolver_places), version, err);
-    if (r == 0 && roles[role].system)
+    if (r == 0 && roles[role].os)
         r = allow_places(ruleset, system_places, ARRAY_LEN(system_places), version, err);
     if (r == 0 && paths)
         r = allow_all(ruleset, paths->read_only, roles[role].read_only, version, err);
