@@ -47,20 +47,19 @@ void module_exports(const wasmtime_module_t *code, bool *ret_start, bool *ret_me
     }
 }
 
-static int check_exports(const struct module *module, struct err *err)
+static int check_exports(struct module *module, struct err *err)
 {
     bool start = false, memory = false;
-    uint64_t bytes = 0;
 
-    module_exports(module->code, &start, &memory, &bytes);
+    module_exports(module->code, &start, &memory, &module->start_bytes);
     if (!start)
         return err_set(
             err, EINVAL, "the module exports no function _start without parameters and results: it is not a WASI command");
     if (!memory)
         return err_set(err, EINVAL, "the module exports no memory named \"memory\"");
-    if (bytes > module->ceiling_bytes)
+    if (module->start_bytes > module->ceiling_bytes)
         return err_set(err, E2BIG, "the module starts with %llu MiB of memory, more than its limit of %llu MiB",
-            (unsigned long long) bytes / MIB, (unsigned long long) module->ceiling_bytes / MIB);
+            (unsigned long long) module->start_bytes / MIB, (unsigned long long) module->ceiling_bytes / MIB);
     return 0;
 }
 

@@ -16,6 +16,7 @@ struct module {
     wasmtime_module_t *code;
     wasmtime_instance_pre_t *pre;
     uint64_t ceiling_bytes;
+    uint64_t start_bytes; /* memory that an instance begins with */
 };
 
 /*

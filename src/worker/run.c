@@ -100,7 +100,7 @@ int call_run(struct call *call, struct module *module, uint64_t memory_bytes, ui
     wasmtime_error_t *error = NULL;
     wasm_trap_t *trap = NULL;
     wasmtime_instance_t instance;
-    bool lives = false;
+    bool lives = false, refused = false;
 
     call->limits = (struct engine_limits){ .memory_bytes = memory_bytes, .table_elements = CALL_TABLE_ELEMENTS };
     call->store = wasmtime_store_new(module->engine, call, NULL);
@@ -112,7 +112,8 @@ int call_run(struct call *call, struct module *module, uint64_t memory_bytes, ui
     deadline_stop();
 
     result.memory_bytes = memory_size_now(context, call, &instance, lives);
-    classify(call, error, trap, engine_memory_refused(&call->limits, result.memory_bytes), &result);
+    refused = module->start_bytes > memory_bytes || engine_memory_refused(&call->limits, result.memory_bytes);
+    classify(call, error, trap, refused, &result);
     if (error)
         wasmtime_error_delete(error);
     if (trap)
