@@ -181,7 +181,11 @@ static json_t *argument_normal(const struct action_input *input, json_t *value)
     if (!input || input->type != INPUT_ARRAY || !input->has_items_type || input->items_type != INPUT_INTEGER)
         return json_incref(value);
     list = json_array();
-    json_array_foreach(value, i, item) if (json_array_append_new(list, integer_of(item)) < 0) return NULL;
+    json_array_foreach(value, i, item)
+    {
+        if (json_array_append_new(list, integer_of(item)) < 0)
+            return NULL;
+    }
     return TAKE_PTR(list);
 }
 

@@ -59,10 +59,11 @@ static void check_steps(const struct action *action)
 static void check_action(const struct action *action)
 {
     CLEANUP_JSON json_t *schema = action_schema(action), *whole = action_to_json(action);
-    CLEANUP_FREE char *description = action_description(action), *tool = action_mcp_name(action->name);
+    CLEANUP_FREE char *description = action_description(action), *tool = NULL;
 
     require(
         action->name && action->version && action->intent && action->body && action->requires_len > 0 && action->steps_len > 0);
+    tool = action_mcp_name(action->name);
     require(strlen(action->name) <= ACTION_NAME_MAX && strlen(tool) == strlen(action->name) && !strpbrk(tool, "-."));
     require(schema && whole && description && description[0]);
     require(json_object_size(json_object_get(schema, "properties")) == action->inputs_len);

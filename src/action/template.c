@@ -210,15 +210,19 @@ static int measure_walk(const json_t *value, unsigned depth, struct measure *sum
         sum->bytes += json_string_length(value);
     if (++sum->nodes > TEMPLATE_MAX_NODES || sum->bytes > TEMPLATE_MAX_BYTES || depth > TEMPLATE_MAX_DEPTH)
         return -E2BIG;
-    if (json_is_array(value))
-        json_array_foreach((json_t *) value, i, item) if ((r = measure_walk(item, depth + 1, sum)) < 0) return r;
-    if (json_is_object(value))
-        json_object_foreach((json_t *) value, key, item)
-        {
-            sum->bytes += strlen(key);
-            if ((r = measure_walk(item, depth + 1, sum)) < 0)
-                return r;
-        }
+    json_array_foreach((json_t *) value, i, item)
+    {
+        r = measure_walk(item, depth + 1, sum);
+        if (r < 0)
+            return r;
+    }
+    json_object_foreach((json_t *) value, key, item)
+    {
+        sum->bytes += strlen(key);
+        r = measure_walk(item, depth + 1, sum);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 

@@ -199,7 +199,8 @@ int audit_lines_previous(struct audit_lines *lines, struct audit_text *ret_line)
         size_t len = lines->end - lines->start;
         const char *from = lines->data + lines->start;
         bool has_newline = len > 0 && !lines->is_overlong && from[len - 1] == '\n';
-        const char *before = len > has_newline ? memrchr(from, '\n', len - has_newline) : NULL;
+        size_t newline = has_newline ? 1 : 0;
+        const char *before = len > newline ? memrchr(from, '\n', len - newline) : NULL;
         int r = 0;
 
         if (before || (lines->at_end && (len > 0 || lines->is_overlong))) {
@@ -207,7 +208,7 @@ int audit_lines_previous(struct audit_lines *lines, struct audit_text *ret_line)
             bool is_whole = has_newline && !lines->is_overlong;
 
             lines->is_overlong = false;
-            give_backward(lines, start, lines->end - has_newline, is_whole, ret_line);
+            give_backward(lines, start, lines->end - newline, is_whole, ret_line);
             return 1;
         }
         if (lines->at_end)
