@@ -258,10 +258,11 @@ static int put_new(const char *home, const char *hex, const struct buf *wasm, co
         r = make_dir(home, CONNECTORS, connectors, err);
     if (r >= 0)
         r = open_dir(tmp, &tmpfd, err);
-    if (r >= 0 && (connectorsfd = open(connectors, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
-        r = err_errno(err, errno, "cannot open %s", connectors);
     if (r < 0)
         return r;
+    connectorsfd = open(connectors, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (connectorsfd < 0)
+        return err_errno(err, errno, "cannot open %s", connectors);
     random_bytes(random, sizeof(random));
     hex_encode(random, sizeof(random), name);
     if (mkdirat(tmpfd, name, 0700) < 0)
