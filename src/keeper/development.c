@@ -163,7 +163,7 @@ static int binding_check_unique(const struct development *development, struct er
     const struct credential *last = &development->items[development->len - 1];
 
     for (size_t i = 0; i + 1 < development->len; i++)
-        if (!strcmp(development->items[i].binding, last->binding))
+        if (last->binding && !strcmp(development->items[i].binding, last->binding))
             return err_set(err, EINVAL, "\"binding\": %s is there twice", last->binding);
     return 0;
 }

@@ -175,7 +175,7 @@ int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_gr
         (r = text_get(object, "format", "Bearer " KEY_MARK, FORMAT_MAX, &format, err)) < 0 ||
         (r = text_get(object, "token_url", NULL, URL_MAX_BYTES, &token_url, err)) < 0)
         return r;
-    if (!connector || !strstr(connector, "://"))
+    if (!header || !format || !connector || !strstr(connector, "://"))
         return err_set(err, EINVAL, "\"connector_fqn\" must name a connector, as in \"local://google\"");
     r = header_check(kind, header, format, err);
     if (r == 0 && token_url)

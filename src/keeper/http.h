@@ -13,7 +13,7 @@
 #include <openssl/x509_vfy.h>
 
 #define HTTP_RUNNING_MAX    256            /* all pools; POOL_TRANSFERS_MAX each */
-#define HTTP_WAITING_MAX    1024           /* more is a flood */
+#define HTTP_WAITING_MAX    2048           /* more is a flood */
 #define HTTP_HELD_MAX_BYTES (512ull * MIB) /* request bodies of both */
 
 struct http;
