@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,8 @@
 #include "base/banned.h"
 
 #define DEGRADED_MAX 512
+/* Connections in use and kept, and what curl needs beside them, of every pool. */
+#define FILES_WANTED 4096
 
 DEFINE_CLEANUP_PTR(X509_STORE, X509_STORE_free)
 
@@ -88,6 +91,16 @@ static int channel_check(struct err *err)
     return 0;
 }
 
+static void files_limit_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Libraries that read files or the environment when they start, while they still may. */
 static int libraries_start(struct err *err)
 {
@@ -96,6 +109,7 @@ static int libraries_start(struct err *err)
     clearenv();
     umask(077);
     signal(SIGPIPE, SIG_IGN);
+    files_limit_raise();
     r = memory_wipe_on_release(err);
     if (r < 0)
         return r;

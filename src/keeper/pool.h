@@ -15,7 +15,7 @@
 #define POOL_IDLE_MS          30000
 #define POOL_TRANSFERS_MAX    32
 #define POOL_CONNECTIONS_KEPT 16
-#define POOLS_IDLE_MAX        64
+#define POOLS_IDLE_MAX        32
 
 struct pool;
 struct pools;
