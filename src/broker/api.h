@@ -28,7 +28,6 @@ struct api_request {
     const char *name;            /* the {name}, {id} or {hash} of the route; NULL */
     const json_t *query;         /* object of strings, never NULL */
     const json_t *body;          /* object; NULL when there was none */
-    const char *idempotency_key; /* NULL */
     int64_t wait_ms;             /* how long a gated call may park; 0 */
 };
 

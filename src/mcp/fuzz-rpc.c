@@ -82,8 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *at = (const char *) data, *end = at + size;
 
     if (!tools)
-        tools = json_pack("[{s:s,s:s,s:s,s:{s:s}}]", "name", "get_email", "action", "get-email", "description", "Reads.", "inputSchema",
-                          "type", "object");
+        tools = json_pack("[{s:s,s:s,s:s,s:{s:s}}]", "name", "get_email", "action", "get-email", "description", "Reads.",
+            "inputSchema", "type", "object");
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t) (end - at));
         size_t len = (size_t) ((stop ? stop : end) - at);

@@ -27,12 +27,12 @@
 
 #include "base/banned.h"
 
-#define MCP_MAGIC 0x4d435044u
-#define CLIENT_MAGIC 0x4d435043u
-#define TOKEN_TIMEOUT_S 10
-#define DRAIN_TIMEOUT_S 10
+#define MCP_MAGIC        0x4d435044u
+#define CLIENT_MAGIC     0x4d435043u
+#define TOKEN_TIMEOUT_S  10
+#define DRAIN_TIMEOUT_S  10
 #define OUTPUT_MAX_BYTES (32 * MIB)
-#define ACCEPT_PAUSE_MS 1000
+#define ACCEPT_PAUSE_MS  1000
 
 struct client {
     uint32_t magic;
@@ -83,7 +83,8 @@ static void send_message(void *userdata, const json_t *message)
 
     if (client->ending)
         return;
-    if (json_write(message, &line) < 0 || buf_add_char(&line, '\n') < 0 || evbuffer_get_length(out) + line.len > OUTPUT_MAX_BYTES) {
+    if (json_write(message, &line) < 0 || buf_add_char(&line, '\n') < 0 ||
+        evbuffer_get_length(out) + line.len > OUTPUT_MAX_BYTES) {
         client_end(client); /* it does not read, or never could */
         return;
     }
@@ -98,8 +99,8 @@ static bool accept_token(struct client *client, const char *token)
     if (session)
         client->peer = rpc_peer_new(client->mcp->broker, session->id, send_message, client);
     if (!client->peer) {
-        CLEANUP_JSON json_t *refusal = json_pack("{s:s,s:n,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", "error", "code", -32001, "message",
-                                                 "unknown or ended session");
+        CLEANUP_JSON json_t *refusal = json_pack(
+            "{s:s,s:n,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", "error", "code", -32001, "message", "unknown or ended session");
         send_message(client, refusal);
         client_end(client);
         return false;
@@ -170,12 +171,14 @@ static bool peer_is_same_user(int fd)
     return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) && peer.uid == geteuid();
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int address_len, void *userdata)
+static void on_accept(
+    struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int address_len, void *userdata)
 {
     struct mcp *mcp = MAGIC_CAST(struct mcp, userdata, MCP_MAGIC);
     struct timeval token_timeout = { TOKEN_TIMEOUT_S, 0 };
     struct client *client = peer_is_same_user(fd) ? calloc(1, sizeof(*client)) : NULL;
-    struct bufferevent *bev = client ? bufferevent_socket_new(loop_base(broker_loop(mcp->broker)), fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+    struct bufferevent *bev =
+        client ? bufferevent_socket_new(loop_base(broker_loop(mcp->broker)), fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
 
     if (!bev) {
         free(client);
@@ -216,7 +219,8 @@ static void on_actions_changed(void *userdata)
     struct mcp *mcp = MAGIC_CAST(struct mcp, userdata, MCP_MAGIC);
     struct client *client;
 
-    TAILQ_FOREACH(client, &mcp->clients, link) {
+    TAILQ_FOREACH(client, &mcp->clients, link)
+    {
         if (client->peer)
             rpc_notify_tools_changed(client->peer);
     }

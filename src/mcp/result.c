@@ -12,8 +12,8 @@
 #include "base/banned.h"
 
 /* Classes that are decided before a connector runs. */
-static const char *const BEFORE_ANYTHING[] = { "bad_input",     "binding_required",  "binding_failed",  "hash_mismatch",
-                                               "signature_failure", "approval_denied", "approval_timeout" };
+static const char *const BEFORE_ANYTHING[] = { "bad_input", "binding_required", "binding_failed", "hash_mismatch",
+    "signature_failure", "approval_denied", "approval_timeout" };
 
 static bool nothing_was_done(const char *class, const json_t *details)
 {
@@ -34,8 +34,8 @@ static json_t *with_text(const char *text, json_t *structured_stolen, bool is_er
 {
     CLEANUP_JSON json_t *structured = structured_stolen;
 
-    return json_pack("{s:[{s:s,s:s}],s:O,s:b}", "content", "type", "text", "text", text, "structuredContent", structured, "isError",
-                     is_error);
+    return json_pack(
+        "{s:[{s:s,s:s}],s:O,s:b}", "content", "type", "text", "text", text, "structuredContent", structured, "isError", is_error);
 }
 
 static json_t *failure_result(const char *action, const json_t *body)
@@ -71,8 +71,8 @@ static json_t *pending_result(const char *action, const json_t *body)
     const char *id = json_get_str(body, "approval_id");
     const char *url = json_get_str(body, "review_url");
 
-    buf_printf(&text, "%s waits for a person's approval; nothing was done yet. Approval %s · %s", action, id ? id : "",
-               url ? url : "");
+    buf_printf(
+        &text, "%s waits for a person's approval; nothing was done yet. Approval %s · %s", action, id ? id : "", url ? url : "");
     return with_text(buf_str(&text), json_incref((json_t *) body), false);
 }
 

@@ -25,7 +25,7 @@
 
 #define PEER_MAGIC 0x4d435031u
 #define CALL_MAGIC 0x4d434332u
-#define CALLS_MAX 128
+#define CALLS_MAX  128
 
 /* JSON-RPC 2.0 §5.1 */
 enum {
@@ -42,7 +42,8 @@ enum {
 static const char *const VERSIONS[] = { "2025-11-25", "2025-06-18" };
 
 static const char INSTRUCTIONS[] =
-    "These tools act on the person's real accounts through Aileron. You never see or need a credential. A tool whose description says "
+    "These tools act on the person's real accounts through Aileron. You never see or need a credential. A tool whose description "
+    "says "
     "that a person must approve it waits until they decide. A result that says nothing was done means exactly that.";
 
 struct rpc_call {
@@ -78,7 +79,8 @@ static void send_result(struct rpc_peer *peer, const json_t *id, json_t *result_
 /* `id` NULL: the request's id could not be read. */
 static void send_error(struct rpc_peer *peer, const json_t *id, int code, const char *text)
 {
-    CLEANUP_JSON json_t *message = json_pack("{s:s,s:O?,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", id, "error", "code", code, "message", text);
+    CLEANUP_JSON json_t *message =
+        json_pack("{s:s,s:O?,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", id, "error", "code", code, "message", text);
 
     if (message && !id)
         json_object_set_new(message, "id", json_null());
@@ -112,9 +114,8 @@ static void method_initialize(struct rpc_peer *peer, const json_t *id, const jso
     const char *version = choose_version(json_get_str(params, "protocolVersion"));
 
     send_result(peer, id,
-                json_pack("{s:s,s:{s:{s:b}},s:{s:s,s:s,s:s},s:s}", "protocolVersion", version, "capabilities", "tools", "listChanged", 1,
-                          "serverInfo", "name", "aileron", "title", "Aileron", "version", AILERON_VERSION, "instructions",
-                          INSTRUCTIONS));
+        json_pack("{s:s,s:{s:{s:b}},s:{s:s,s:s,s:s},s:s}", "protocolVersion", version, "capabilities", "tools", "listChanged", 1,
+            "serverInfo", "name", "aileron", "title", "Aileron", "version", AILERON_VERSION, "instructions", INSTRUCTIONS));
 }
 
 static void method_ping(struct rpc_peer *peer, const json_t *id, const json_t *params)
@@ -129,7 +130,8 @@ static void method_tools_list(struct rpc_peer *peer, const json_t *id, const jso
     size_t i;
     json_t *tool;
 
-    json_array_foreach((json_t *) tools, i, tool) {
+    json_array_foreach((json_t *) tools, i, tool)
+    {
         json_t *shown = json_copy(tool);
 
         json_object_del(shown, "action");
@@ -144,7 +146,8 @@ static const char *tool_action(struct rpc_peer *peer, const char *name)
     size_t i;
     json_t *tool;
 
-    json_array_foreach((json_t *) tools, i, tool) {
+    json_array_foreach((json_t *) tools, i, tool)
+    {
         if (!strcmp(json_get_str(tool, "name"), name))
             return json_get_str(tool, "action");
     }
@@ -246,7 +249,8 @@ static void notified_cancelled(struct rpc_peer *peer, const json_t *id, const js
     const json_t *wanted = json_object_get(params, "requestId");
     struct rpc_call *call;
 
-    TAILQ_FOREACH(call, &peer->calls, link) {
+    TAILQ_FOREACH(call, &peer->calls, link)
+    {
         if (json_equal(call->id, wanted)) {
             api_reply_abandon(call->reply);
             call_free(call);
@@ -280,7 +284,8 @@ static bool id_in_flight(const struct rpc_peer *peer, const json_t *id)
 {
     const struct rpc_call *call;
 
-    TAILQ_FOREACH(call, &peer->calls, link) {
+    TAILQ_FOREACH(call, &peer->calls, link)
+    {
         if (json_equal(call->id, id))
             return true;
     }

@@ -104,8 +104,8 @@ static int setup(void **state)
     memset(&fake, 0, sizeof(fake));
     fake.session_open = true;
     fake.sent = json_array();
-    fake.tools = json_pack("[{s:s,s:s,s:s,s:{s:s}}]", "name", "get_email", "action", "get-email", "description", "Reads.", "inputSchema",
-                           "type", "object");
+    fake.tools = json_pack("[{s:s,s:s,s:s,s:{s:s}}]", "name", "get_email", "action", "get-email", "description", "Reads.",
+        "inputSchema", "type", "object");
     *state = rpc_peer_new(NULL, "ses_1", on_send, NULL);
     return 0;
 }
@@ -122,13 +122,14 @@ static int teardown(void **state)
 
 static void test_initialize(void **state)
 {
-    static const char *const versions[][2] = { { "2025-11-25", "2025-11-25" }, { "2025-06-18", "2025-06-18" }, { "2024-11-05", "2025-06-18" },
-                                               { "2026-07-28", "2025-11-25" }, { "", "2025-06-18" } };
+    static const char *const versions[][2] = { { "2025-11-25", "2025-11-25" }, { "2025-06-18", "2025-06-18" },
+        { "2024-11-05", "2025-06-18" }, { "2026-07-28", "2025-11-25" }, { "", "2025-06-18" } };
 
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
         char text[256];
-        snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"%s\"}}", i,
-                 versions[i][0]);
+        snprintf(text, sizeof(text),
+            "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"%s\"}}", i,
+            versions[i][0]);
         say(*state, text);
         assert_string_equal(json_get_str(last_result(), "protocolVersion"), versions[i][1]);
     }
@@ -153,7 +154,8 @@ static void test_malformed(void **state)
         { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"notifications/initialized\"}", -32601 },
         { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"nope\"}}", -32602 },
         { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{}}", -32602 },
-        { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"get_email\",\"arguments\":[]}}", -32602 },
+        { "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"get_email\",\"arguments\":[]}}",
+            -32602 },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -182,7 +184,8 @@ static void test_list(void **state)
     assert_non_null(json_object_get(tool, "inputSchema"));
 }
 
-static const char CALL[] = "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"tools/call\",\"params\":{\"name\":\"get_email\",\"arguments\":{\"id\":\"m1\"}}}";
+static const char CALL[] =
+    "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"tools/call\",\"params\":{\"name\":\"get_email\",\"arguments\":{\"id\":\"m1\"}}}";
 
 static void test_call(void **state)
 {
@@ -195,7 +198,8 @@ static void test_call(void **state)
     answer(200, "{\"audit_id\":\"aud_1\",\"output\":{\"subject\":\"Hi\"}}");
     assert_int_equal(json_integer_value(json_object_get(last(), "id")), 5);
     assert_string_equal(json_get_str(json_object_get(last_result(), "structuredContent"), "subject"), "Hi");
-    assert_string_equal(json_get_str(json_array_get(json_object_get(last_result(), "content"), 0), "text"), "{\"subject\":\"Hi\"}");
+    assert_string_equal(
+        json_get_str(json_array_get(json_object_get(last_result(), "content"), 0), "text"), "{\"subject\":\"Hi\"}");
     assert_true(json_is_false(json_object_get(last_result(), "isError")));
 }
 
@@ -230,9 +234,12 @@ static void expect_failure(int status, const char *body, bool nothing_done, bool
 static void test_failure_words(void **state)
 {
     expect_failure(400, "{\"error\":{\"class\":\"bad_input\",\"message\":\"x\",\"audit_id\":\"aud_1\"}}", true, false);
-    expect_failure(400, "{\"error\":{\"class\":\"bad_input\",\"message\":\"x\",\"details\":{\"from_connector\":true}}}", false, false);
-    expect_failure(412, "{\"error\":{\"class\":\"binding_required\",\"message\":\"x\",\"details\":{\"steps_done\":1}}}", false, false);
-    expect_failure(502, "{\"error\":{\"class\":\"network_error\",\"message\":\"x\",\"details\":{\"outcome\":\"unknown\"}}}", false, true);
+    expect_failure(
+        400, "{\"error\":{\"class\":\"bad_input\",\"message\":\"x\",\"details\":{\"from_connector\":true}}}", false, false);
+    expect_failure(
+        412, "{\"error\":{\"class\":\"binding_required\",\"message\":\"x\",\"details\":{\"steps_done\":1}}}", false, false);
+    expect_failure(
+        502, "{\"error\":{\"class\":\"network_error\",\"message\":\"x\",\"details\":{\"outcome\":\"unknown\"}}}", false, true);
     expect_failure(502, "{\"error\":{\"class\":\"network_error\",\"message\":\"x\"}}", false, false);
     expect_failure(404, "{\"error\":{\"code\":\"not_found\",\"message\":\"x\"}}", false, false);
     expect_failure(500, "{}", false, false);

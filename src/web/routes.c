@@ -68,7 +68,7 @@ static bool path_matches(const char *pattern, const char *path, char name[ROUTE_
 }
 
 enum route_match route_find(const char *method, const char *path, const struct route **ret_route, char ret_name[ROUTE_NAME_MAX],
-                            char *ret_allow, size_t allow_size)
+    char *ret_allow, size_t allow_size)
 {
     size_t used = 0;
 

@@ -31,6 +31,6 @@ enum route_match { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
  * ROUTE_NO_METHOD fills ret_allow with the methods that the path has.
  */
 enum route_match route_find(const char *method, const char *path, const struct route **ret_route, char ret_name[ROUTE_NAME_MAX],
-                            char *ret_allow, size_t allow_size);
+    char *ret_allow, size_t allow_size);
 
 #endif

@@ -11,7 +11,7 @@
 static void test_hosts(void **state)
 {
     static const char *const foreign[] = { "127.0.0.1", "127.0.0.1:81", "evil.test:80", "evil.test", "127.0.0.1:80.evil.test",
-                                           "127.0.0.1:080", "0.0.0.0:80", "[::1]:80", "", "localhost.evil.test:80" };
+        "127.0.0.1:080", "0.0.0.0:80", "[::1]:80", "", "localhost.evil.test:80" };
 
     assert_int_equal(guard_check(true, 80, "127.0.0.1:80", NULL), GUARD_OK);
     assert_int_equal(guard_check(true, 80, "LocalHost:80", NULL), GUARD_OK);
@@ -22,8 +22,8 @@ static void test_hosts(void **state)
 
 static void test_origins(void **state)
 {
-    static const char *const foreign[] = { "null", "http://evil.test", "http://127.0.0.1:81", "https://127.0.0.1:80", "http://localhost:80",
-                                           "http://127.0.0.1:80.evil.test", "", "file://" };
+    static const char *const foreign[] = { "null", "http://evil.test", "http://127.0.0.1:81", "https://127.0.0.1:80",
+        "http://localhost:80", "http://127.0.0.1:80.evil.test", "", "file://" };
 
     assert_int_equal(guard_check(true, 80, "127.0.0.1:80", "http://127.0.0.1:80"), GUARD_OK);
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)

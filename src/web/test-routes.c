@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 /* The table refers to the broker's functions; the matcher never calls them. */
-#define UNUSED_API(name)                                                                              \
-    void name(struct broker *broker, const struct api_request *request, struct api_reply *reply) \
-    {                                                                                                 \
+#define UNUSED_API(name)                                                                                                         \
+    void name(struct broker *broker, const struct api_request *request, struct api_reply *reply)                                 \
+    {                                                                                                                            \
     }
 UNUSED_API(api_health)
 UNUSED_API(api_status)
@@ -60,8 +60,8 @@ static void test_found(void **state)
 
 static void test_not_found(void **state)
 {
-    static const char *const paths[] = { "", "/", "/v1", "/v1/", "/v1/actions/", "/v1/actions//run", "/v1/actionsx", "/v1/actions/a/b",
-                                         "/v1/actions/a/run/", "v1/actions", "//v1/actions" };
+    static const char *const paths[] = { "", "/", "/v1", "/v1/", "/v1/actions/", "/v1/actions//run", "/v1/actionsx",
+        "/v1/actions/a/b", "/v1/actions/a/run/", "v1/actions", "//v1/actions" };
     const struct route *route;
     char name[ROUTE_NAME_MAX], allow[64], longest[2 * ROUTE_NAME_MAX] = "/v1/audit/";
 

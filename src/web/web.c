@@ -35,13 +35,13 @@
 
 #include "base/banned.h"
 
-#define WEB_MAGIC 0x57454231u
-#define DOOR_MAGIC 0x57444f52u
-#define REQUEST_MAGIC 0x57524551u
+#define WEB_MAGIC      0x57454231u
+#define DOOR_MAGIC     0x57444f52u
+#define REQUEST_MAGIC  0x57524551u
 
 #define IDLE_TIMEOUT_S 60
-#define RECOUNT_MS 1000
-#define WAIT_MAX_MS 3600000
+#define RECOUNT_MS     1000
+#define WAIT_MAX_MS    3600000
 
 struct web_request {
     uint32_t magic;
@@ -255,7 +255,8 @@ static bool identify(const struct door *door, struct evhttp_request *http, struc
 
 /* ---- the request ---- */
 
-static void call_api(const struct door *door, struct evhttp_request *http, const struct route *route, const struct api_request *request)
+static void call_api(
+    const struct door *door, struct evhttp_request *http, const struct route *route, const struct api_request *request)
 {
     struct web_request *waiting = calloc(1, sizeof(*waiting));
     struct api_reply *reply = waiting ? api_reply_new(on_reply, waiting) : NULL;
@@ -275,12 +276,17 @@ static void call_api(const struct door *door, struct evhttp_request *http, const
 
 /* Reads what the route needs and calls it. */
 static void serve_route(const struct door *door, struct evhttp_request *http, const struct route *route, const char *name,
-                        struct api_request *request)
+    struct api_request *request)
 {
     CLEANUP_JSON json_t *query = request_query(http);
     CLEANUP_JSON json_t *body = NULL;
     struct err err = ERR_INIT;
 
+    if (header(http, "Idempotency-Key")) {
+        /* Ignored, it would promise what is not kept. */
+        send_error(http, 501, "not_supported", "this version does not keep the Idempotency-Key's promise, so nothing was done");
+        return;
+    }
     if (!query) {
         send_error(http, 400, "bad_query", "the query string is malformed or names a key twice");
         return;
@@ -293,7 +299,6 @@ static void serve_route(const struct door *door, struct evhttp_request *http, co
     request->name = *name ? name : NULL;
     request->query = query;
     request->body = body;
-    request->idempotency_key = header(http, "Idempotency-Key");
     request->wait_ms = request_wait_ms(http);
     call_api(door, http, route, request);
 }
@@ -410,8 +415,9 @@ static void on_accept_error(struct evconnlistener *listener, void *userdata)
 
 static int tcp_listen(unsigned port, int *ret_fd, unsigned *ret_port, struct err *err)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t) port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+    };
     socklen_t len = sizeof(address);
     int on = 1;
     CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

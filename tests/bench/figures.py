@@ -98,12 +98,13 @@ def install(home, folder, host, name):
 def add_action(home, folder, connector, original, name, idempotent=True):
     """One of the no-op connector's actions under a name of its own."""
     text = (NOOP / "actions" / f"{original}.md").read_text()
-    text = text.replace("@@FQN@@", f"local://{connector}").replace(f'name = "{original}"', f'name = "{name}"', 1)
-    if not idempotent:
-        text = text.replace("idempotent = true\n", "")
+    text = text.replace(f'name = "{original}"', f'name = "{name}"', 1)
+    text = re.sub(r"^(idempotent|read_only) = \w+\n", "", text, flags=re.M)
+    if idempotent:
+        text = text.replace("[[execute]]\n", "[[execute]]\nidempotent = true\n", 1)
     path = folder / f"{name}.md"
     path.write_text(text)
-    home.cli("action", "add", "--local", path, check=0)
+    home.cli("action", "add", "--local", path, "--bind", f"FQN=local://{connector}", check=0)
 
 
 def session(home):
@@ -198,7 +199,11 @@ def measure_idle(figures, home):
     time.sleep(2)
     broker = home.pid()
     children = {program_of(pid).split()[0].rsplit("/", 1)[-1]: pid for pid in children_of(broker)}
-    python = private_mib(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid)
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    time.sleep(1)
+    python = private_mib(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
     for name, pid, budget in [("broker", broker, "< 10"), ("keeper", children.get("aileron-keeper"), "< 15"),
                               ("worker", children.get("aileron-worker"), "< 15")]:
         if pid:
@@ -234,7 +239,7 @@ def main():
     try:
         home.start()
         hosts = [f"127.0.0.1:{web.port}", f"127.0.0.1:{slow.server_port}"]
-        home.cli("config", "set", "network.allow_private", ",".join(hosts), check=0)
+        home.cli("config", "set", "network.allow_private", json.dumps(hosts), check=0)
         install(home, folder, hosts[0], "bench")
         install(home, folder, hosts[1], "slow")
         add_action(home, folder, "bench", "noop", "noop")

@@ -19,7 +19,7 @@
 #include "base/banned.h"
 
 #define LINE_MAX_BYTES (4u << 20)
-#define WARM_UP_SHARE 10
+#define WARM_UP_SHARE  10
 
 struct client {
     int fd;
@@ -115,8 +115,8 @@ int main(int argc, char **argv)
     CLEANUP_FREE int64_t *latencies = calloc(calls, sizeof(*latencies));
 
     request_len = (size_t) snprintf(request, sizeof(request),
-                                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"%s\",\"arguments\":%s}}\n",
-                                    argv[3], argv[4]);
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"%s\",\"arguments\":%s}}\n", argv[3],
+        argv[4]);
     if (!clients || !polls || !latencies || !clients_len || !calls)
         return 2;
     for (size_t i = 0; i < clients_len; i++) {
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "load: cannot connect to %s: %s\n", argv[1], strerror(errno));
             return 1;
         }
-        polls[i] = (struct pollfd) { .fd = clients[i].fd, .events = POLLIN };
+        polls[i] = (struct pollfd){ .fd = clients[i].fd, .events = POLLIN };
     }
     if (run(clients, polls, clients_len, calls / WARM_UP_SHARE + clients_len, latencies) < 0)
         return 1;
@@ -134,6 +134,7 @@ int main(int argc, char **argv)
     double seconds = (double) (clock_boot_us() - started) / 1e6;
     qsort(latencies, calls, sizeof(*latencies), compare);
     printf("{\"p50_us\":%ld,\"p25_us\":%ld,\"p75_us\":%ld,\"p99_us\":%ld,\"calls_per_s\":%.0f}\n", (long) latencies[calls / 2],
-           (long) latencies[calls / 4], (long) latencies[calls * 3 / 4], (long) latencies[calls * 99 / 100], (double) calls / seconds);
+        (long) latencies[calls / 4], (long) latencies[calls * 3 / 4], (long) latencies[calls * 99 / 100],
+        (double) calls / seconds);
     return 0;
 }

@@ -35,7 +35,7 @@ static int report(size_t count)
 {
     qsort(times, count, sizeof(times[0]), compare);
     printf("{\"p50_us\":%ld,\"p25_us\":%ld,\"p75_us\":%ld,\"p99_us\":%ld}\n", (long) times[count / 2], (long) times[count / 4],
-           (long) times[count * 3 / 4], (long) times[count * 99 / 100]);
+        (long) times[count * 3 / 4], (long) times[count * 99 / 100]);
     return 0;
 }
 

@@ -161,13 +161,12 @@ def test_a_thousand_idle_clients_do_not_shut_out_the_owner(probe_home):
             client.close()
 
 
-def test_the_same_key_runs_once(probe_home, hostile):
+def test_an_idempotency_key_is_refused_rather_than_ignored(probe_home, hostile):
     mark = hostile.mark()
     body = {"args": args_of(envelope("https://evil.test/do/ok", "POST", body="x"))}
-    answers = [probe_home.api("POST", "/v1/actions/probe/run", body, headers={"Idempotency-Key": "key-1"}) for _ in range(3)]
-    assert [answer.status for answer in answers] == [200] * 3
-    assert len({answer.json()["audit_id"] for answer in answers}) == 1
-    assert len(hostile.since(mark)) == 1
+    answer = probe_home.api("POST", "/v1/actions/probe/run", body, headers={"Idempotency-Key": "key-1"})
+    assert answer.status == 501 and answer.json()["error"]["code"] == "not_supported"
+    assert not hostile.since(mark)
 
 
 def test_no_cookie_authenticates(probe_home):
