@@ -9,7 +9,7 @@ BUILD   := build
 SANITIZE := build-sanitize
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-agents install bench fuzz lint sanitize clean
+.PHONY: help configured build demo test test-agents install bench fuzz lint sanitize clean
 MAKEFLAGS += --no-print-directory
 
 help:
@@ -24,13 +24,19 @@ help:
 	@echo 'make sanitize     units and integration under ASan and UBSan'
 	@echo 'make clean        remove the build folders; caches outside the tree stay'
 
-build:
+configured:
 	@scripts/setup build
 	@scripts/configure $(BUILD) --buildtype=debugoptimized -Db_lto=false
+
+build: configured
 	@ninja -C $(BUILD) $(NINJAFLAGS)
 
-demo: NINJAFLAGS = --quiet
-demo: build
+# Only what the demo runs: the tests are not built for it.
+GOOGLE := connectors/google
+DEMO := src/cli/aileron src/relay/aileron-mcp src/broker/aileron-broker src/keeper/aileron-keeper src/worker/aileron-worker \
+	demo/aileron-demo-workspace $(GOOGLE)/connector.wasm $(GOOGLE)/manifest.toml $(wildcard $(GOOGLE)/actions/*.md)
+demo: configured
+	@ninja -C $(BUILD) $(if $(wildcard $(BUILD)/src/cli/aileron),--quiet) $(DEMO)
 	@$(BUILD)/src/cli/aileron demo
 
 test:
