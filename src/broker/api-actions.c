@@ -24,8 +24,8 @@ static json_t *connectors_json(const struct action *action)
 
         for (size_t k = 0; k < require->capabilities_len; k++)
             json_array_append_new(ops, json_string(require->capabilities[k]));
-        json_array_append_new(list,
-            json_pack("{s:s, s:s, s:s, s:o}", "fqn", require->name, "version", require->version, "hash", require->hash, "ops", ops));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "fqn", require->name, "version", require->version, "hash",
+                                        require->hash, "ops", ops));
     }
     return list;
 }
@@ -35,10 +35,11 @@ static json_t *row_json(struct broker *broker, const struct catalog_entry *entry
 {
     const struct action *action = entry->action;
 
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:b, s:b, s:s*, s:b, s:b}", "name", action->name, "version", action->version,
-        "intent", action->intent, "enabled", catalog_is_enabled(broker->catalog, action->name), "gated", action->gated, "kind",
-        approval_kind_name(action->kind), "connectors", connectors_json(action), "idempotent", action_is_idempotent(action), "read_only",
-        action_is_read_only(action), "source", action->source, "signed", 0, "unsigned", 1);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:b, s:b, s:s*, s:b, s:b}", "name", action->name, "version",
+        action->version, "intent", action->intent, "enabled", catalog_is_enabled(broker->catalog, action->name), "gated",
+        action->gated, "kind", approval_kind_name(action->kind), "connectors", connectors_json(action), "idempotent",
+        action_is_idempotent(action), "read_only", action_is_read_only(action), "source", action->source, "signed", 0, "unsigned",
+        1);
 }
 
 static json_t *whole_json(struct broker *broker, const struct catalog_entry *entry)
@@ -203,8 +204,8 @@ void api_action_validate(struct broker *broker, const struct api_request *reques
         api_reply_send(reply, 200, json_pack("{s:b, s:[o]}", "valid", 0, "errors", catalog_error_json(file, &err)));
     else
         api_reply_send(reply, 200,
-            json_pack("{s:b, s:[], s:s, s:b, s:o}", "valid", 1, "errors", "name", action->name, "gated", action->gated, "keys_of_ours",
-                keys_of_ours(action, filled)));
+            json_pack("{s:b, s:[], s:s, s:b, s:o}", "valid", 1, "errors", "name", action->name, "gated", action->gated,
+                "keys_of_ours", keys_of_ours(action, filled)));
 }
 
 /* NULL, or what is wrong with the body of a run. */

@@ -16,7 +16,7 @@
 #include "base/banned.h"
 
 #define LIMIT_DEFAULT 100
-#define LIMIT_MAX 1000
+#define LIMIT_MAX     1000
 
 static char *audit_dir(const struct broker *broker)
 {
@@ -61,7 +61,8 @@ static const char *unknown_key(const json_t *query)
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *) query, key, value) {
+    json_object_foreach((json_t *) query, key, value)
+    {
         bool found = false;
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
             found |= !strcmp(key, known[i]);

@@ -38,7 +38,8 @@ void api_config_patch(struct broker *broker, const struct api_request *request, 
         api_reply_error(reply, 409, "config_broken", err.message, "repair the file by hand first");
         return;
     }
-    json_object_foreach((json_t *) request->body, key, value) {
+    json_object_foreach((json_t *) request->body, key, value)
+    {
         r = settings_change(&changed, key, value, &err);
         if (r < 0) {
             api_reply_error(reply, r == -ENOENT ? 404 : 400, r == -ENOENT ? "unknown_setting" : "bad_value", err.message,

@@ -36,8 +36,9 @@ static json_t *connector_json(struct broker *broker, const struct catalog_list *
     bool is_signed = json_is_true(json_object_get(item, "signed"));
     const char *hash = json_get_str(item, "hash");
     struct err err = ERR_INIT;
-    json_t *row = json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", json_get_str(item, "fqn"), "version", json_get_str(item, "version"),
-        "hash", hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by", used_by(actions, hash ? hash : ""));
+    json_t *row =
+        json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", json_get_str(item, "fqn"), "version", json_get_str(item, "version"),
+            "hash", hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by", used_by(actions, hash ? hash : ""));
 
     if (!row || !hash)
         return row;
@@ -68,8 +69,7 @@ void api_connectors_list(struct broker *broker, const struct api_request *reques
         return;
     }
     json_t *list = json_array();
-    json_array_foreach(stored, index, item)
-        json_array_append_new(list, connector_json(broker, &actions, item));
+    json_array_foreach(stored, index, item) json_array_append_new(list, connector_json(broker, &actions, item));
     api_reply_send(reply, 200, json_pack("{s:o}", "connectors", list));
 }
 
@@ -80,7 +80,8 @@ static const json_t *find(const json_t *stored, const char *name, bool *ret_seve
     size_t index, len = strlen(name);
 
     *ret_several = false;
-    json_array_foreach(stored, index, item) {
+    json_array_foreach(stored, index, item)
+    {
         const char *hash = json_get_str(item, "hash");
 
         if (!hash || (strcmp(hash, name) && (len < 6 || strncmp(hash + 7, name, len))))
@@ -127,14 +128,16 @@ void api_connector_remove(struct broker *broker, const struct api_request *reque
     }
     const json_t *item = find(stored, request->name, &several);
     if (!item || several) {
-        api_reply_error(reply, 404, "not_found", several ? "several connectors begin like this" : "no connector with this hash is installed",
+        api_reply_error(reply, 404, "not_found",
+            several ? "several connectors begin like this" : "no connector with this hash is installed",
             "aileron connector list shows them");
         return;
     }
     const char *hash = json_get_str(item, "hash");
     CLEANUP_JSON json_t *users = used_by(&actions, hash);
     if (json_array_size(users)) {
-        api_reply_error(reply, 409, "in_use", "installed actions use this connector", "remove the actions first; aileron connector list names them");
+        api_reply_error(reply, 409, "in_use", "installed actions use this connector",
+            "remove the actions first; aileron connector list names them");
         return;
     }
     if (remove_one(broker, item, reply, &err) == 0)

@@ -18,7 +18,11 @@ static int receipt(struct broker *broker, const char *type, const struct session
 {
     CLEANUP_JSON json_t *payload = json_pack("{s:s}", "aileron.session.agent", session->agent);
     const struct receipt receipt = {
-        .type = type, .session_id = session->id, .actor = AUDIT_HUMAN, .actor_id = "owner", .payload = payload,
+        .type = type,
+        .session_id = session->id,
+        .actor = AUDIT_HUMAN,
+        .actor_id = "owner",
+        .payload = payload,
     };
     return receipts_append(broker->receipts, &receipt, NULL, err);
 }
@@ -37,7 +41,8 @@ void api_session_open(struct broker *broker, const struct api_request *request, 
     }
     int r = session_open(broker->sessions, agent, folder, clock_unix_ms(), &session, token, &err);
     if (r < 0) {
-        api_reply_error(reply, r == -ENOSPC ? 429 : 400, r == -ENOSPC ? "too_many_sessions" : "bad_request", err.message, err.hint);
+        api_reply_error(
+            reply, r == -ENOSPC ? 429 : 400, r == -ENOSPC ? "too_many_sessions" : "bad_request", err.message, err.hint);
         return;
     }
     if (receipt(broker, "session.started", session, &err) < 0) {

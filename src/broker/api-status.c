@@ -38,7 +38,8 @@ static unsigned sessions_open(struct broker *broker)
     size_t index;
     unsigned open = 0;
 
-    json_array_foreach(list, index, session) {
+    json_array_foreach(list, index, session)
+    {
         const json_t *ended = json_object_get(session, "ended_at");
         open += !ended || json_is_null(ended);
     }
@@ -57,9 +58,9 @@ static json_t *counts(struct broker *broker)
             enabled += catalog_is_enabled(broker->catalog, list.entries[i]->action->name);
     store_list(broker->home->path, &connectors, NULL);
     pool_stats(broker->pool, &stats);
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "actions", (int) list.len, "actions_enabled", (int) enabled, "connectors",
-        (int) json_array_size(connectors), "sessions_open", (int) sessions_open(broker), "calls_running", (int) broker->calls_len,
-        "workers", (int) stats.workers, "approvals_pending", 0);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "actions", (int) list.len, "actions_enabled", (int) enabled,
+        "connectors", (int) json_array_size(connectors), "sessions_open", (int) sessions_open(broker), "calls_running",
+        (int) broker->calls_len, "workers", (int) stats.workers, "approvals_pending", 0);
 }
 
 static json_t *overrides(const struct broker_flags *flags)
@@ -92,7 +93,8 @@ static json_t *degraded(struct broker *broker)
         add_degraded(list, text, "make room on the disk of the home folder; actions run again by themselves");
     }
     if (!broker->confined.landlock_abi)
-        add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be", "use a kernel from 5.13 on with Landlock enabled");
+        add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be",
+            "use a kernel from 5.13 on with Landlock enabled");
     add_degraded(list, keeper_degraded(broker->keeper), "see the log; `aileron daemon logs` shows it");
     return list;
 }
@@ -106,11 +108,11 @@ void api_status(struct broker *broker, const struct api_request *request, struct
     pool_stats(broker->pool, &stats);
     confine_describe(&broker->confined, confined, sizeof confined);
     clock_format(broker->started_unix_ms, started);
-    json_t *body = json_pack("{s:s, s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:o, s:o, s:{s:i, s:I}}", "version",
-        AILERON_VERSION, "pid", (int) getpid(), "started_at", started, "uptime_s",
+    json_t *body = json_pack("{s:s, s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:o, s:o, s:{s:i, s:I}}",
+        "version", AILERON_VERSION, "pid", (int) getpid(), "started_at", started, "uptime_s",
         (json_int_t) ((clock_boot_ms() - broker->started_boot_ms) / 1000), "url", facts->url, "socket", broker->home->daemon_sock,
-        "home", broker->home->path, "log", log_path(), "vault_state", vault_state_name(keeper_vault_state(broker->keeper)), "counts",
-        counts(broker), "confinement", "broker", confined, "keeper", keeper_confinement(broker->keeper), "worker",
+        "home", broker->home->path, "log", log_path(), "vault_state", vault_state_name(keeper_vault_state(broker->keeper)),
+        "counts", counts(broker), "confinement", "broker", confined, "keeper", keeper_confinement(broker->keeper), "worker",
         *stats.confinement ? stats.confinement : "not started yet", "overrides", overrides(broker->flags), "degraded",
         degraded(broker), "restarts", "keeper", (int) keeper_restarts(broker->keeper), "worker", (json_int_t) stats.replaced);
     api_reply_send(reply, 200, body);

@@ -24,13 +24,14 @@
 
 #include "base/banned.h"
 
-#define DRAIN_MS 1500
+#define DRAIN_MS         1500
 #define SESSIONS_SAVE_MS 30000
-#define OPEN_FILES 8192
+#define OPEN_FILES       8192
 
 /* --- receipts of the owner and of the daemon --- */
 
-int broker_receipt_owner(struct broker *broker, const char *type, json_t *payload_stolen, char ret_id[ULID_ID_MAX], struct err *err)
+int broker_receipt_owner(
+    struct broker *broker, const char *type, json_t *payload_stolen, char ret_id[ULID_ID_MAX], struct err *err)
 {
     CLEANUP_JSON json_t *payload = payload_stolen;
     const struct receipt receipt = { .type = type, .actor = AUDIT_HUMAN, .actor_id = "owner", .payload = payload };
@@ -119,7 +120,7 @@ static int load_sessions(struct broker *broker, struct err *err)
     if (r == -ENOENT)
         return 0;
     if (!r)
-        r = json_parse(buf_str(&text), text.len, (struct json_limits) { 16 * MIB, 16, 400000 }, &saved, &ours);
+        r = json_parse(buf_str(&text), text.len, (struct json_limits){ 16 * MIB, 16, 400000 }, &saved, &ours);
     if (!r)
         r = session_table_load(broker->sessions, saved, &ours);
     if (r < 0) {
@@ -329,7 +330,8 @@ static void on_keeper_started(int result, const struct err *err, void *userdata)
         return;
     }
     broker->running = true;
-    log_info("aileron %s answers on %s and %s", AILERON_VERSION, broker->home->daemon_sock, discovery_facts(broker->discovery)->url);
+    log_info(
+        "aileron %s answers on %s and %s", AILERON_VERSION, broker->home->daemon_sock, discovery_facts(broker->discovery)->url);
     if (broker->flags->dev_credentials)
         log_warn("development overrides are active; aileron status names them");
     tell_ready(broker, NULL);
@@ -425,7 +427,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
         r = loop_new(&broker->loop, err);
     if (!r && (loop_timer_new(broker->loop, on_stop_timer, broker, &broker->stop_timer) < 0 ||
                   loop_timer_new(broker->loop, on_sessions_timer, broker, &broker->sessions_timer) < 0 ||
-                  loop_signal(broker->loop, SIGTERM, on_signal, broker) < 0 || loop_signal(broker->loop, SIGINT, on_signal, broker) < 0))
+                  loop_signal(broker->loop, SIGTERM, on_signal, broker) < 0 ||
+                  loop_signal(broker->loop, SIGINT, on_signal, broker) < 0))
         r = err_set(err, ENOMEM, "out of memory");
     if (!r)
         r = start_keeper(broker, err);
@@ -452,7 +455,8 @@ int broker_run(struct broker *broker)
 
     if (broker->running) {
         broker_receipt_service(broker, "daemon.stopped",
-            json_pack("{s:I}", "aileron.daemon.uptime_s", (json_int_t) ((clock_boot_ms() - broker->started_boot_ms) / 1000)), NULL);
+            json_pack("{s:I}", "aileron.daemon.uptime_s", (json_int_t) ((clock_boot_ms() - broker->started_boot_ms) / 1000)),
+            NULL);
         broker_sessions_save(broker, NULL);
         log_info("stopped");
     }

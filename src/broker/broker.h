@@ -93,7 +93,8 @@ void broker_drained(struct broker *broker);
 void broker_actions_changed(struct broker *broker);
 
 /* An event of the owner or of the daemon itself. */
-int broker_receipt_owner(struct broker *broker, const char *type, json_t *payload_stolen, char ret_id[ULID_ID_MAX], struct err *err);
+int broker_receipt_owner(
+    struct broker *broker, const char *type, json_t *payload_stolen, char ret_id[ULID_ID_MAX], struct err *err);
 int broker_receipt_service(struct broker *broker, const char *type, json_t *payload_stolen, struct err *err);
 /* Answers a request whose receipt failed. */
 void broker_no_receipt(struct api_reply *reply, const struct err *err);

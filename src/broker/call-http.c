@@ -88,7 +88,8 @@ static void on_answer(const struct keeper_answer *answer, void *userdata)
 
     call->http = NULL;
     if (answer->outcome == KEEPER_HTTP_DENIED || answer->outcome == KEEPER_HTTP_REDIRECT_REFUSED) {
-        log_info("%s: the keeper refused a request of %s: %s", call->execution_id, call->connector->manifest->name, answer->message);
+        log_info(
+            "%s: the keeper refused a request of %s: %s", call->execution_id, call->connector->manifest->name, answer->message);
         call_receipt_denied(call);
     }
     take_answer(call, answer);
@@ -128,7 +129,8 @@ static void forward(struct call *call, const struct request *request)
     if (r == 0)
         return;
     if (r == -ENOTCONN && request->credential) {
-        refuse(call, FAILURE_BINDING_FAILED, NULL, "the keeper is not running, so the vault counts as locked; it is being restarted");
+        refuse(call, FAILURE_BINDING_FAILED, NULL,
+            "the keeper is not running, so the vault counts as locked; it is being restarted");
         failure_detail(&call->refusal, "reason", json_string("vault_locked"));
     } else if (r == -ENOBUFS) {
         refuse(call, FAILURE_RESOURCE_LIMIT_EXCEEDED, "runtime", "too many requests are under way at once");

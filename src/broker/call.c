@@ -184,9 +184,9 @@ static void step_succeeded(struct call *call, json_t *output_stolen)
         fail_without_receipt(call, &err, true);
         return;
     }
-    json_array_append_new(call->steps,
-        json_pack("{s:s, s:s, s:I, s:i}", "id", step_of(call)->id, "op", step_of(call)->op, "duration_ms",
-            (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
+    json_array_append_new(
+        call->steps, json_pack("{s:s, s:s, s:I, s:i}", "id", step_of(call)->id, "op", step_of(call)->op, "duration_ms",
+                         (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
     if (call->step + 1 == call->entry->action->steps_len) {
         call_succeeded(call);
         return;
@@ -328,8 +328,8 @@ static void failure_of_exit(struct call *call, const struct pool_result *result,
     if (result->outcome == WORKER_TRAPPED)
         failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector crashed (%s)%s%s", result->trap, colon, tail);
     else
-        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector ended with exit code %u%s%s", result->exit_code, colon,
-            tail);
+        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector ended with exit code %u%s%s", result->exit_code,
+            colon, tail);
     failure_detail(failure, "exit_code", json_integer(result->exit_code));
     if (tail[0])
         failure_detail(failure, "stderr", json_string(tail));
@@ -352,8 +352,8 @@ static void failure_of_limit(struct call *call, const struct pool_result *result
         failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector's stack overflowed");
         break;
     default:
-        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector wrote more than %u MiB of output",
-            LIMIT_STDOUT_BYTES / MIB);
+        failure_set(
+            failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector wrote more than %u MiB of output", LIMIT_STDOUT_BYTES / MIB);
         break;
     }
 }
@@ -447,7 +447,8 @@ static void attempt_begin(struct call *call)
         r = call_timer_set(call, call->deadline_ms - clock_boot_ms());
     if (r == 0)
         return;
-    failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, r == -ENOBUFS ? "too many calls of this connector wait already" : "out of memory");
+    failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED,
+        r == -ENOBUFS ? "too many calls of this connector wait already" : "out of memory");
     failure.boundary = "runtime";
     call_failed(call, &failure);
 }
@@ -536,7 +537,8 @@ static bool find_connector(struct call *call, struct failure *failure)
         failure_set(failure, FAILURE_HASH_MISMATCH, "%s", err.message);
     } else if (r < 0)
         failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
-    else if (strcmp(call->connector->manifest->name, require->name) || strcmp(call->connector->manifest->version, require->version))
+    else if (strcmp(call->connector->manifest->name, require->name) ||
+             strcmp(call->connector->manifest->version, require->version))
         failure_set(failure, FAILURE_HASH_MISMATCH, "the hash that the action pins belongs to %s@%s, not to %s@%s",
             call->connector->manifest->name, call->connector->manifest->version, require->name, require->version);
     return failure->class == FAILURE_NONE;
@@ -551,7 +553,8 @@ static bool choose_binding(struct call *call, struct failure *failure)
         return true;
     const char *kind = credential_kind_name(manifest->credential);
     if (!keeper_is_there(keeper)) {
-        failure_set(failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
+        failure_set(
+            failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
         failure_detail(failure, "reason", json_string("vault_locked"));
         return false;
     }
@@ -561,7 +564,8 @@ static bool choose_binding(struct call *call, struct failure *failure)
         return true;
     case BINDING_NONE:
         failure_set(failure, FAILURE_BINDING_REQUIRED,
-            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials FILE`",
+            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials "
+            "FILE`",
             manifest->name, kind);
         return false;
     case BINDING_AMBIGUOUS:
@@ -631,8 +635,8 @@ static bool is_admitted(struct call *call, const json_t *args, struct failure *f
     const struct action *action = call->entry->action;
 
     if (!catalog_is_enabled(call->broker->catalog, action->name)) {
-        failure_set(failure, FAILURE_CAPABILITY_DENIED, "the action %s is disabled; `aileron action enable %s` enables it; nothing was done",
-            action->name, action->name);
+        failure_set(failure, FAILURE_CAPABILITY_DENIED,
+            "the action %s is disabled; `aileron action enable %s` enables it; nothing was done", action->name, action->name);
         failure->boundary = "action";
         return false;
     }
@@ -656,7 +660,7 @@ static bool is_over_quota(struct broker *broker, const struct api_request *reque
     if (!request->session)
         return false;
     LIST_FOREACH(call, &broker->calls, link)
-        same += !strcmp(call->session_id, request->session->id);
+    same += !strcmp(call->session_id, request->session->id);
     return same >= LIMIT_CALLS_PER_SESSION;
 }
 

@@ -53,9 +53,9 @@ struct call {
     struct failure refusal; /* sticky: the call fails with it whatever the connector says */
     struct failure trouble; /* a request failed; counts unless the connector succeeds all the same */
     unsigned requests;
-    bool unsafe_may_have_left; /* a request other than GET or HEAD */
-    bool unsafe_unanswered;    /* ... and nobody knows what became of it */
-    bool asking_unsafe;        /* the request under way is such a one */
+    bool unsafe_may_have_left;                          /* a request other than GET or HEAD */
+    bool unsafe_unanswered;                             /* ... and nobody knows what became of it */
+    bool asking_unsafe;                                 /* the request under way is such a one */
     char asked_method[8], asked_host[URL_HOST_MAX + 1]; /* the newest request */
     uint32_t last_status;
     int64_t last_retry_after_ms;

@@ -23,10 +23,10 @@
 
 #include "base/banned.h"
 
-#define CATALOG_MAGIC 0x63746c67u
+#define CATALOG_MAGIC     0x63746c67u
 #define ACTION_FILE_BYTES (256 * KIB)
-#define ACTIONS_MAX 4096
-#define SETTLE_MS 50
+#define ACTIONS_MAX       4096
+#define SETTLE_MS         50
 
 struct cached {
     char name[ACTION_NAME_MAX + 1];
@@ -155,7 +155,7 @@ int catalog_set_enabled(struct catalog *catalog, const char *name, bool enabled,
 /* --- life --- */
 
 int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed, void *userdata, struct catalog **ret_catalog,
-                struct err *err)
+    struct err *err)
 {
     CLEANUP_PTR(catalog_free) struct catalog *catalog = calloc(1, sizeof *catalog);
 
@@ -244,7 +244,8 @@ static struct cached *remember(struct catalog *catalog, const char *name)
     return cached;
 }
 
-static int read_entry(struct catalog *catalog, const char *name, const char *file, struct catalog_entry **ret_entry, struct err *err)
+static int read_entry(
+    struct catalog *catalog, const char *name, const char *file, struct catalog_entry **ret_entry, struct err *err)
 {
     CLEANUP(buf_free) struct buf text = BUF_INIT(ACTION_FILE_BYTES);
     CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = calloc(1, sizeof *entry);
@@ -287,7 +288,8 @@ int catalog_get(struct catalog *catalog, const char *name, struct catalog_entry 
         int code = errno;
 
         forget(catalog, name);
-        return code == ENOENT ? err_set(err, ENOENT, "there is no action %s", name) : err_errno(err, code, "cannot look at %s", file);
+        return code == ENOENT ? err_set(err, ENOENT, "there is no action %s", name)
+                              : err_errno(err, code, "cannot look at %s", file);
     }
     struct file_id id = file_id(&st);
     struct cached *cached = remember(catalog, name);
@@ -328,7 +330,7 @@ void catalog_list_free(struct catalog_list *list)
         catalog_entry_unref(list->entries[i]);
     free(list->entries);
     json_decref(list->errors);
-    *list = (struct catalog_list) { 0 };
+    *list = (struct catalog_list){ 0 };
 }
 
 static int by_name(const void *left, const void *right)
@@ -383,7 +385,7 @@ int catalog_list(struct catalog *catalog, struct catalog_list *ret_list, struct 
     if (list.len)
         qsort(list.entries, list.len, sizeof *list.entries, by_name);
     *ret_list = list;
-    list = (struct catalog_list) { 0 };
+    list = (struct catalog_list){ 0 };
     return 0;
 }
 

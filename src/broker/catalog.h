@@ -32,7 +32,7 @@ DEFINE_CLEANUP_PTR(struct catalog_entry, catalog_entry_unref)
 typedef void catalog_changed_fn(void *userdata);
 /* `home` is borrowed. `changed` runs when a file of the folder or the state changed, by whomever. */
 int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed, void *userdata, struct catalog **ret_catalog,
-                struct err *err);
+    struct err *err);
 void catalog_free(struct catalog *catalog);
 DEFINE_CLEANUP_PTR(struct catalog, catalog_free)
 

@@ -19,9 +19,9 @@
 
 #include "base/banned.h"
 
-#define MANIFEST_BYTES (64 * KIB)
-#define COPY_BYTES (256 * KIB)
-#define CONNECTORS_MAX 1024
+#define MANIFEST_BYTES    (64 * KIB)
+#define COPY_BYTES        (256 * KIB)
+#define CONNECTORS_MAX    1024
 #define WASM_HEADER_BYTES 8
 
 struct connectors {
@@ -112,7 +112,8 @@ static int copy_wasm(int from, uint64_t size, int to, struct digest *content, st
     return r;
 }
 
-static int read_wasm(struct connector *connector, const char *path, struct digest *content, struct digest *source, struct err *err)
+static int read_wasm(
+    struct connector *connector, const char *path, struct digest *content, struct digest *source, struct err *err)
 {
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
@@ -154,7 +155,7 @@ static int take_manifest(struct connector *connector, const char *text, size_t l
 
 /* Reads and hashes; the manifest is parsed only when the hash is `pin`, or when there is none. */
 static int read_connector(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
-                          const char *pin, struct connector **ret_connector, struct err *err)
+    const char *pin, struct connector **ret_connector, struct err *err)
 {
     CLEANUP_PTR(connector_unref) struct connector *connector = calloc(1, sizeof *connector);
     uint8_t hash[SHA256_BYTES];
@@ -181,7 +182,7 @@ static int read_connector(const char *wasm_path, const char *manifest_text, size
 }
 
 int connector_from_files(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
-                         struct connector **ret_connector, struct err *err)
+    struct connector **ret_connector, struct err *err)
 {
     return read_connector(wasm_path, manifest_text, manifest_len, manifest_name, NULL, ret_connector, err);
 }
@@ -310,7 +311,7 @@ static void on_compiled(struct module *module, const struct err *err, void *user
 }
 
 int connector_compile(struct connectors *connectors, struct connector *connector, connector_ready_fn *fn, void *userdata,
-                      struct connector_wait **ret_wait, struct err *err)
+    struct connector_wait **ret_wait, struct err *err)
 {
     struct module *module = NULL;
 

@@ -24,14 +24,14 @@ struct connector {
     unsigned refs;
     char hash[SHA256_TAGGED_MAX];
     struct manifest *manifest;
-    char *hosts;    /* newline-separated, as the keeper wants them */
-    char *imports;  /* comma-separated, as the worker wants them */
+    char *hosts;   /* newline-separated, as the keeper wants them */
+    char *imports; /* comma-separated, as the worker wants them */
     char *wasm_path, *manifest_path;
     struct file_id wasm_id, manifest_id;
     uint8_t source[SHA256_BYTES]; /* of connector.wasm alone: key of the module cache */
     int wasm_fd;                  /* sealed memfd; -1 once it is compiled */
     size_t wasm_bytes;
-    struct module *module; /* NULL until it is compiled */
+    struct module *module;               /* NULL until it is compiled */
     char last_binding[BINDING_NAME_MAX]; /* what binding.resolved said last */
 };
 
@@ -50,7 +50,7 @@ void connectors_forget(struct connectors *connectors, const char *hash);
 
 /* From bytes, for an install: checked and hashed like one of the store, but not kept. `wasm_path` is the file to read. */
 int connector_from_files(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
-                         struct connector **ret_connector, struct err *err);
+    struct connector **ret_connector, struct err *err);
 
 /* Told once: 0, or failed. err->code as cache_fn: EINVAL = the module itself is wrong. */
 typedef void connector_ready_fn(int result, const struct err *err, void *userdata);
@@ -60,7 +60,7 @@ struct connector_wait;
  * <0: failed at once, as the callback would say. The caller holds its reference until then.
  */
 int connector_compile(struct connectors *connectors, struct connector *connector, connector_ready_fn *fn, void *userdata,
-                      struct connector_wait **ret_wait, struct err *err);
+    struct connector_wait **ret_wait, struct err *err);
 void connector_wait_cancel(struct connector_wait *wait);
 
 #endif

@@ -24,7 +24,7 @@
 
 #include "base/banned.h"
 
-#define BACKLOG 128
+#define BACKLOG   128
 #define PORT_FILE "daemon.port"
 
 static const char *const FILES[] = { "daemon.json", "daemon.pid", "daemon.url" };
@@ -155,7 +155,9 @@ int discovery_take_agent_socket(struct discovery *discovery)
 
 static bool port_is_free(unsigned port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t) port), .sin_addr = { htonl(INADDR_LOOPBACK) }
+    };
     CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1;
 

@@ -66,7 +66,8 @@ static int read_headers(const json_t *headers, struct request *request, struct e
         return malformed(err, "has headers that are no object of at most 64 texts");
     if (json_case_folded_twin(headers))
         return malformed(err, "has one header in two spellings");
-    json_object_foreach((json_t *) headers, name, value) {
+    json_object_foreach((json_t *) headers, name, value)
+    {
         if (!is_token(name))
             return malformed(err, "has a header name that is no token");
         if (!json_is_string(value) || !is_field_value(json_string_value(value)))
@@ -124,9 +125,8 @@ static int read_members(struct request *request, struct err *err)
     json_t *value;
     int r;
 
-    json_object_foreach((json_t *) root, key, value)
-        if (!is_one_of(key, KEYS, ARRAY_LEN(KEYS)))
-            return malformed(err, "has an unknown key");
+    json_object_foreach((json_t *) root, key, value) if (!is_one_of(key, KEYS, ARRAY_LEN(KEYS))) return malformed(
+        err, "has an unknown key");
     request->method = "GET";
     if ((r = read_text(root, "method", &request->method, err)) < 0 || (r = read_text(root, "url", &request->url_text, err)) < 0 ||
         (r = read_text(root, "credential", &request->credential, err)) < 0)
@@ -184,11 +184,12 @@ static bool is_reserved(const char *name, const struct manifest *manifest)
             return true;
     if (!strncasecmp(name, "Proxy-", 6))
         return true;
-    return manifest->credential != CREDENTIAL_NONE && manifest->credential_header && !strcasecmp(name, manifest->credential_header);
+    return manifest->credential != CREDENTIAL_NONE && manifest->credential_header &&
+           !strcasecmp(name, manifest->credential_header);
 }
 
-enum request_verdict request_check(const struct request *request, const struct manifest *manifest, bool read_only,
-                                   const char **ret_boundary, struct err *err)
+enum request_verdict request_check(
+    const struct request *request, const struct manifest *manifest, bool read_only, const char **ret_boundary, struct err *err)
 {
     const json_t *headers = json_object_get(request->json, "headers");
     char hostport[URL_HOSTPORT_MAX];
@@ -210,11 +211,11 @@ enum request_verdict request_check(const struct request *request, const struct m
         err_set(err, EACCES, "the connector asked for another kind of credential than its manifest names");
         return REQUEST_DENIED;
     }
-    json_object_foreach((json_t *) headers, name, value)
-        if (is_reserved(name, manifest)) {
-            err_set(err, EACCES, "the connector may not set the header %s", name);
-            return REQUEST_DENIED;
-        }
+    json_object_foreach((json_t *) headers, name, value) if (is_reserved(name, manifest))
+    {
+        err_set(err, EACCES, "the connector may not set the header %s", name);
+        return REQUEST_DENIED;
+    }
     if (read_only && !request_is_safe(request)) {
         *ret_boundary = "action";
         err_set(err, EACCES, "the action's step is read only, and the connector asked for a %s request", request->method);

@@ -18,12 +18,12 @@
 #include <stddef.h>
 
 struct request {
-    json_t *json;           /* what the texts below borrow from */
-    const char *method;     /* one of GET HEAD POST PUT PATCH DELETE OPTIONS */
+    json_t *json;       /* what the texts below borrow from */
+    const char *method; /* one of GET HEAD POST PUT PATCH DELETE OPTIONS */
     const char *url_text;
     struct url url;
-    struct buf headers;     /* "Name: value\n" each, checked */
-    const char *body;       /* NULL without one */
+    struct buf headers; /* "Name: value\n" each, checked */
+    const char *body;   /* NULL without one */
     size_t body_len;
     struct buf body_bytes;  /* owns a decoded body_base64 */
     const char *credential; /* NULL: none wanted */
@@ -41,7 +41,7 @@ enum request_verdict { REQUEST_ALLOWED, REQUEST_DENIED };
  * May this connector, in a step that is `read_only` or not, send it? On REQUEST_DENIED `err` says why and
  * *ret_boundary who said no: "connector_manifest" or "action".
  */
-enum request_verdict request_check(const struct request *request, const struct manifest *manifest, bool read_only,
-                                   const char **ret_boundary, struct err *err);
+enum request_verdict request_check(
+    const struct request *request, const struct manifest *manifest, bool read_only, const char **ret_boundary, struct err *err);
 
 #endif

@@ -14,7 +14,7 @@ struct file_id {
 
 static inline struct file_id file_id(const struct stat *st)
 {
-    return (struct file_id) { st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
+    return (struct file_id){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
 }
 
 static inline bool file_id_same(const struct file_id *a, const struct file_id *b)

@@ -22,9 +22,9 @@
 
 #include "base/banned.h"
 
-#define INSTALL_MAGIC 0x69616374u
+#define INSTALL_MAGIC     0x69616374u
 #define ACTION_FILE_BYTES (256 * KIB)
-#define FILES_MAX 256
+#define FILES_MAX         256
 
 struct candidate {
     char *text;
@@ -110,7 +110,8 @@ static void consider(struct broker *broker, const json_t *item, int kin, struct 
     }
 }
 
-static int add_connector_pairs(struct broker *broker, const char *path, const char *text, struct install_pairs *pairs, struct err *err)
+static int add_connector_pairs(
+    struct broker *broker, const char *path, const char *text, struct install_pairs *pairs, struct err *err)
 {
     CLEANUP_JSON json_t *list = NULL;
     const char *fqn = install_pairs_get(pairs, "FQN");
@@ -121,7 +122,8 @@ static int add_connector_pairs(struct broker *broker, const char *path, const ch
 
     if (r < 0)
         return r;
-    json_array_foreach(list, index, item) {
+    json_array_foreach(list, index, item)
+    {
         const char *name = json_get_str(item, "fqn");
         if (name && json_get_str(item, "hash") && install_is_local(name) && (!fqn || !strcmp(fqn, name)))
             consider(broker, item, kinship(path, text, name), &choice);
@@ -158,21 +160,24 @@ static int check_connectors(struct broker *broker, const struct action *action, 
         CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
 
         if (!install_is_local(require->name))
-            return err_set(err, EINVAL, "%s requires %s, but an unsigned action may use local:// connectors only", path, require->name);
+            return err_set(
+                err, EINVAL, "%s requires %s, but an unsigned action may use local:// connectors only", path, require->name);
         int r = connectors_get(broker->connectors, require->hash, &connector, err);
         if (r == -ENOENT) {
-            err_set(err, ENOENT, "%s requires %s@%s with the hash %s, which is not installed", path, require->name, require->version, require->hash);
+            err_set(err, ENOENT, "%s requires %s@%s with the hash %s, which is not installed", path, require->name,
+                require->version, require->hash);
             err_hint(err, "install the connector first, or write @@HASH@@ for the installed one");
             return -ENOENT;
         }
         if (r < 0)
             return r;
         if (strcmp(connector->manifest->name, require->name) || strcmp(connector->manifest->version, require->version))
-            return err_set(err, EINVAL, "%s requires %s@%s, but the hash it pins belongs to %s@%s", path, require->name, require->version,
-                connector->manifest->name, connector->manifest->version);
+            return err_set(err, EINVAL, "%s requires %s@%s, but the hash it pins belongs to %s@%s", path, require->name,
+                require->version, connector->manifest->name, connector->manifest->version);
     }
     if (action->source && !install_is_local(action->source))
-        return err_set(err, EINVAL, "%s names the source %s, but an unsigned action comes from local:// only", path, action->source);
+        return err_set(
+            err, EINVAL, "%s names the source %s, but an unsigned action comes from local:// only", path, action->source);
     return 0;
 }
 
@@ -233,11 +238,12 @@ static int check_preview(const struct install *install, struct candidate *candid
     if (r < 0)
         return r;
     if (check.gated)
-        return err_set(err, EINVAL, "%s: the preview's operation %s belongs to an action that itself needs approval", action->name,
-            action->preview->op);
+        return err_set(err, EINVAL, "%s: the preview's operation %s belongs to an action that itself needs approval",
+            action->name, action->preview->op);
     if (!check.declared)
         snprintf(candidate->warning, sizeof candidate->warning,
-            "%s: no installed action declares the preview's operation %s with idempotent = true; until one does there is no preview",
+            "%s: no installed action declares the preview's operation %s with idempotent = true; until one does there is no "
+            "preview",
             action->name, action->preview->op);
     return 0;
 }
@@ -269,8 +275,8 @@ static int check_name(const struct install *install, const struct action *action
 
 /* --- reading --- */
 
-static int substitute(struct install *install, const char *path, const struct buf *raw, const json_t *bind, struct candidate *candidate,
-                      struct err *err)
+static int substitute(struct install *install, const char *path, const struct buf *raw, const json_t *bind,
+    struct candidate *candidate, struct err *err)
 {
     CLEANUP(install_pairs_free) struct install_pairs pairs = { .len = 0 };
     int r = install_pairs_from_json(&pairs, bind, err);
@@ -292,7 +298,8 @@ static int parse(struct candidate *candidate, const char *path, struct err *err)
     if (len <= 3 || strcmp(base + len - 3, ".md"))
         return err_set(err, EINVAL, "%s: an action's file is called <name>.md", path);
     name = strndup(base, len - 3);
-    return name ? action_parse(candidate->text, candidate->len, path, name, &candidate->action, err) : err_set(err, ENOMEM, "out of memory");
+    return name ? action_parse(candidate->text, candidate->len, path, name, &candidate->action, err)
+                : err_set(err, ENOMEM, "out of memory");
 }
 
 static int add_file(struct install *install, const char *path, const json_t *bind, struct err *err)
@@ -379,11 +386,12 @@ static int write_files(struct install *install, json_t *installed, struct err *e
 
         if (r < 0)
             return r;
-        log_info("%s the unsigned action %s@%s", item->updates ? "updated" : "installed", item->action->name, item->action->version);
-        json_array_append_new(installed,
-            json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:s*}", "name", item->action->name, "version", item->action->version, "hash",
-                item->hash, "signed", 0, "unsigned", 1, "updated", item->updates, "gated", item->action->gated, "warning",
-                item->warning[0] ? item->warning : NULL));
+        log_info(
+            "%s the unsigned action %s@%s", item->updates ? "updated" : "installed", item->action->name, item->action->version);
+        json_array_append_new(
+            installed, json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:s*}", "name", item->action->name, "version",
+                           item->action->version, "hash", item->hash, "signed", 0, "unsigned", 1, "updated", item->updates,
+                           "gated", item->action->gated, "warning", item->warning[0] ? item->warning : NULL));
     }
     return 0;
 }

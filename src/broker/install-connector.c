@@ -21,12 +21,12 @@
 
 #include "base/banned.h"
 
-#define INSTALL_MAGIC 0x69636e73u
+#define INSTALL_MAGIC  0x69636e73u
 #define MANIFEST_BYTES (64 * KIB)
-#define VERSION_BYTES 256
-#define UNCONFIGURED "unconfigured"
-#define HOST_MODULE "aileron_host."
-#define WASI_MODULE "wasi_snapshot_preview1."
+#define VERSION_BYTES  256
+#define UNCONFIGURED   "unconfigured"
+#define HOST_MODULE    "aileron_host."
+#define WASI_MODULE    "wasi_snapshot_preview1."
 
 struct install {
     uint32_t magic;
@@ -107,7 +107,8 @@ static int read_manifest(struct install *install, const char *dir, const json_t 
         return err_set(err, ENOMEM, "out of memory");
     r = file_read(AT_FDCWD, path, &text, err);
     return r < 0 ? r
-                 : action_substitute(buf_str(&text), text.len, path, pairs.items, pairs.len, &install->manifest, &install->manifest_len, err);
+                 : action_substitute(
+                       buf_str(&text), text.len, path, pairs.items, pairs.len, &install->manifest, &install->manifest_len, err);
 }
 
 static int check_names(const struct install *install, const char *asked, struct err *err)
@@ -115,7 +116,8 @@ static int check_names(const struct install *install, const char *asked, struct 
     const struct manifest *manifest = install->connector->manifest;
 
     if (!install_is_local(manifest->name)) {
-        err_set(err, EINVAL, "the manifest names %s, but an unsigned connector is installed under a local:// name only", manifest->name);
+        err_set(err, EINVAL, "the manifest names %s, but an unsigned connector is installed under a local:// name only",
+            manifest->name);
         err_hint(err, "write name = \"@@FQN@@\" into manifest.toml, or give a local:// name there");
         return -EINVAL;
     }
@@ -146,7 +148,8 @@ static int install_read(struct install *install, const char *dir, const json_t *
 
 static bool is_allowed_host_function(const struct manifest *manifest, const char *name, size_t len)
 {
-    static const char *const defaults[] = { "log", "http_request", "http_response_status", "http_response_size", "http_response_read" };
+    static const char *const defaults[] = { "log", "http_request", "http_response_status", "http_response_size",
+        "http_response_read" };
 
     for (size_t i = 0; manifest->has_imports && i < manifest->imports_len; i++)
         if (strlen(manifest->imports[i]) == len && !memcmp(manifest->imports[i], name, len))
@@ -162,7 +165,8 @@ static int check_module(const struct connector *connector, struct err *err)
     const struct module *module = connector->module;
 
     if (!module->has_start || !module->has_memory)
-        return err_set(err, EINVAL, "connector.wasm exports no %s: it is no WASI command module", module->has_start ? "memory" : "_start");
+        return err_set(
+            err, EINVAL, "connector.wasm exports no %s: it is no WASI command module", module->has_start ? "memory" : "_start");
     for (const char *line = module->imports; *line;) {
         size_t len = strcspn(line, "\n");
         bool host = !strncmp(line, HOST_MODULE, strlen(HOST_MODULE));
@@ -190,8 +194,8 @@ static int store(struct install *install, struct err *err)
         return err_errno(err, errno, "cannot read the connector");
     const struct buf wasm = { bytes, connector->wasm_bytes, connector->wasm_bytes, connector->wasm_bytes };
     const struct buf manifest = { install->manifest, install->manifest_len, install->manifest_len, install->manifest_len };
-    int r = store_put(install->broker->home->path, connector->manifest->name, connector->manifest->version, &wasm, &manifest, NULL, hash,
-        &install->existed, err);
+    int r = store_put(install->broker->home->path, connector->manifest->name, connector->manifest->version, &wasm, &manifest,
+        NULL, hash, &install->existed, err);
     munmap(bytes, connector->wasm_bytes);
     if (!r && strcmp(hash, connector->hash))
         return err_set(err, EIO, "the store holds %s instead of %s", hash, connector->hash);
@@ -228,9 +232,10 @@ static void install_commit(struct install *install)
 
     bool there = store_find(install->broker->home->path, connector->hash, &stored, NULL) == 0;
     int r = broker_receipt_owner(install->broker, "connector.installed",
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "aileron.connector.fqn", connector->manifest->name, "aileron.connector.version",
-            connector->manifest->version, "aileron.connector.hash", connector->hash, "aileron.signature.status", "unsigned",
-            "aileron.consent.decision", "accepted", "aileron.install.already_installed", there),
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "aileron.connector.fqn", connector->manifest->name,
+            "aileron.connector.version", connector->manifest->version, "aileron.connector.hash", connector->hash,
+            "aileron.signature.status", "unsigned", "aileron.consent.decision", "accepted", "aileron.install.already_installed",
+            there),
         NULL, &err);
     if (!r)
         r = receipts_durable(install->broker->receipts, on_durable, install, NULL);
@@ -248,7 +253,8 @@ static void on_compiled(int result, const struct err *err, void *userdata)
     struct err ours = ERR_INIT;
 
     if (result < 0) {
-        refuse(install, result == -EINVAL ? 422 : 500, result == -EINVAL ? "invalid_module" : "compile_failed", err->message, err->hint);
+        refuse(install, result == -EINVAL ? 422 : 500, result == -EINVAL ? "invalid_module" : "compile_failed", err->message,
+            err->hint);
         return;
     }
     if (check_module(install->connector, &ours) < 0) {
@@ -271,7 +277,7 @@ void api_connector_install(struct broker *broker, const struct api_request *requ
         api_reply_error(reply, 500, "out_of_memory", "out of memory", NULL);
         return;
     }
-    *install = (struct install) { .magic = INSTALL_MAGIC, .broker = broker, .reply = reply, .wasm_fd = -1 };
+    *install = (struct install){ .magic = INSTALL_MAGIC, .broker = broker, .reply = reply, .wasm_fd = -1 };
     int r = install_read(install, dir, request->body, &err);
     if (r < 0) {
         api_reply_error(reply, r == -ENOENT ? 404 : 422, "invalid_connector", err.message, err.hint);

@@ -34,7 +34,7 @@ int install_pairs_add(struct install_pairs *pairs, const char *key, const char *
         return 0;
     if (pairs->len == INSTALL_PAIRS_MAX)
         return -ENOSPC;
-    *pair = (struct action_pair) { strdup(key), strdup(value) };
+    *pair = (struct action_pair){ strdup(key), strdup(value) };
     pairs->len++;
     return pair->key && pair->value ? 0 : -ENOMEM;
 }
@@ -46,7 +46,8 @@ int install_pairs_from_json(struct install_pairs *pairs, const json_t *bind, str
 
     if (bind && !json_is_object(bind))
         return err_set(err, EINVAL, "bind must be an object of texts");
-    json_object_foreach((json_t *) bind, key, value) {
+    json_object_foreach((json_t *) bind, key, value)
+    {
         if (!json_is_string(value))
             return err_set(err, EINVAL, "the value bound to %.64s is no text", key);
         int r = install_pairs_add(pairs, key, json_string_value(value));

@@ -24,16 +24,16 @@
 
 #include "base/banned.h"
 
-#define LINK_MAGIC 0x6b70726cu
-#define HELLO_MS 10000
-#define ANSWER_GRACE_MS 500
-#define BACKOFF_FIRST_MS 50
-#define BACKOFF_MAX_MS 5000
-#define HEALTHY_MS 30000
-#define STATE_MAX (4 * MIB)
-#define TEXT_MAX 4096
+#define LINK_MAGIC        0x6b70726cu
+#define HELLO_MS          10000
+#define ANSWER_GRACE_MS   500
+#define BACKOFF_FIRST_MS  50
+#define BACKOFF_MAX_MS    5000
+#define HEALTHY_MS        30000
+#define STATE_MAX         (4 * MIB)
+#define TEXT_MAX          4096
 #define STATES_PER_SECOND 100
-#define CALLS_MAX 2048
+#define CALLS_MAX         2048
 
 struct keeper_call {
     struct keeper_link *link;
@@ -52,7 +52,7 @@ struct keeper_link {
     enum link_state state;
     struct loop_child *child;
     struct channel *channel;
-    struct loop_timer *timer;   /* hello, or the pause before the next start */
+    struct loop_timer *timer;    /* hello, or the pause before the next start */
     struct loop_timer *watchdog; /* earliest due answer */
     int64_t watchdog_due_ms;     /* 0: not armed */
     int stderr_fd;
@@ -154,7 +154,10 @@ static void call_end(struct keeper_call *call, const struct keeper_answer *answe
 static void calls_fail(struct keeper_link *link, const char *message)
 {
     const struct keeper_answer answer = {
-        .outcome = KEEPER_HTTP_NETWORK, .may_have_left = true, .retry_after_ms = -1, .message = message,
+        .outcome = KEEPER_HTTP_NETWORK,
+        .may_have_left = true,
+        .retry_after_ms = -1,
+        .message = message,
     };
     uint32_t last = link->next_id; /* only those of now: an answer may lead to a new request */
     struct keeper_call *call;
@@ -260,8 +263,8 @@ static int64_t earliest_due(const struct keeper_link *link)
     int64_t due = INT64_MAX;
 
     TAILQ_FOREACH(call, &link->calls, entry)
-        if (call->due_ms < due)
-            due = call->due_ms;
+    if (call->due_ms < due)
+        due = call->due_ms;
     return due;
 }
 
@@ -308,7 +311,8 @@ static int on_hello(struct keeper_link *link, struct wire_frame *frame)
     wire_get_u8(frame);
     const char *degraded = wire_get_str(frame, TEXT_MAX);
 
-    if (link->state != LINK_STARTING || wire_end(frame) < 0 || version != KEEPER_PROTOCOL_VERSION || vault > KEEPER_VAULT_DEVELOPMENT)
+    if (link->state != LINK_STARTING || wire_end(frame) < 0 || version != KEEPER_PROTOCOL_VERSION ||
+        vault > KEEPER_VAULT_DEVELOPMENT)
         return -EPROTO;
     link->vault = vault;
     snprintf(link->confinement, sizeof link->confinement, "%s", confinement);
@@ -368,8 +372,8 @@ static struct keeper_call *call_find(struct keeper_link *link, uint32_t id)
     struct keeper_call *call;
 
     TAILQ_FOREACH(call, &link->calls, entry)
-        if (call->id == id)
-            return call;
+    if (call->id == id)
+        return call;
     return NULL;
 }
 
@@ -525,7 +529,7 @@ static int send_http(struct keeper_link *link, uint32_t id, const struct keeper_
 }
 
 int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,
-                struct keeper_call **ret_call)
+    struct keeper_call **ret_call)
 {
     if (link->state != LINK_UP)
         return -ENOTCONN;

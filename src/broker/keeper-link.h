@@ -21,9 +21,9 @@ struct keeper_call;
 
 struct keeper_config {
     struct loop *loop;
-    int program_fd;             /* O_PATH; borrowed */
-    const char *const *argv;    /* NULL-terminated; borrowed */
-    const char *allow_private;  /* "host:port" lines */
+    int program_fd;            /* O_PATH; borrowed */
+    const char *const *argv;   /* NULL-terminated; borrowed */
+    const char *allow_private; /* "host:port" lines */
     /* The keeper said something new: state, bindings, or that it is there (first time: `started`). */
     void (*changed)(void *userdata);
     /* Its very first start: 0, or failed with its own words in `err`. */
@@ -61,7 +61,7 @@ struct keeper_answer {
 typedef void keeper_answer_fn(const struct keeper_answer *answer, void *userdata);
 /* -ENOTCONN while no keeper is there, -ENOBUFS when it has too much to do. `fn` runs later, once. */
 int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,
-                struct keeper_call **ret_call);
+    struct keeper_call **ret_call);
 /* Nobody wants the answer any more; NULL allowed. */
 void keeper_http_cancel(struct keeper_call *call);
 

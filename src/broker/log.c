@@ -18,7 +18,7 @@
 
 #include "base/banned.h"
 
-#define LOG_KEPT 3
+#define LOG_KEPT     3
 #define LOG_LINE_MAX 2048
 
 static struct {

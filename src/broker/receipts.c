@@ -16,7 +16,7 @@
 #include "base/banned.h"
 
 #define RECEIPTS_MAGIC 0x72637074u
-#define FLUSH_MS 500
+#define FLUSH_MS       500
 
 struct receipts {
     uint32_t magic;

@@ -18,7 +18,8 @@
 
 #include "base/banned.h"
 
-#define FILE_HEAD "# Settings of the Aileron daemon; `aileron config list` explains them. `aileron config set` rewrites this file.\n"
+#define FILE_HEAD                                                                                                                \
+    "# Settings of the Aileron daemon; `aileron config list` explains them. `aileron config set` rewrites this file.\n"
 
 struct setting {
     const char *key, *about, *rule;
@@ -163,8 +164,8 @@ static const struct setting SETTINGS[] = {
 };
 
 /* Keys of SPEC §12 whose concern does not exist yet. */
-static const char *const LATER[] = { "vault.auto_lock", "approval.expiry", "approval.confirm", "approval.max_pending", "notify.command",
-    "network.proxy" };
+static const char *const LATER[] = { "vault.auto_lock", "approval.expiry", "approval.confirm", "approval.max_pending",
+    "notify.command", "network.proxy" };
 
 static const struct setting *setting_find(const char *key)
 {
@@ -287,10 +288,9 @@ json_t *settings_to_json(const struct settings *settings)
     for (size_t i = 0; i < ARRAY_LEN(SETTINGS); i++) {
         const struct setting *setting = &SETTINGS[i];
 
-        json_array_append_new(list,
-            json_pack("{s:s, s:o, s:o, s:s, s:s, s:s}", "key", setting->key, "value", setting->value(settings), "default",
-                setting->fallback(), "about", setting->about, "rule", setting->rule, "source",
-                setting->is_set(settings) ? "config.toml" : "default"));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:s, s:s, s:s}", "key", setting->key, "value",
+                                        setting->value(settings), "default", setting->fallback(), "about", setting->about, "rule",
+                                        setting->rule, "source", setting->is_set(settings) ? "config.toml" : "default"));
     }
     return list;
 }

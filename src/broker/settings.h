@@ -25,7 +25,10 @@ struct settings {
     bool set_web_port, set_log_level, set_allow_private; /* said in the file */
 };
 
-#define SETTINGS_INIT { 0, LOG_LEVEL_INFO, NULL, 0, false, false, false }
+#define SETTINGS_INIT                                                                                                            \
+    {                                                                                                                            \
+        0, LOG_LEVEL_INFO, NULL, 0, false, false, false                                                                          \
+    }
 
 void settings_free(struct settings *settings);
 /* Errors read "config.toml:LINE:COLUMN: …". `ret_settings` is untouched on failure. */

@@ -183,7 +183,7 @@ static int add_file(struct sync *sync, int fd)
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return -errno;
-    sync->files[sync->files_len++] = (struct sync_file) { copy, st.st_dev, st.st_ino };
+    sync->files[sync->files_len++] = (struct sync_file){ copy, st.st_dev, st.st_ino };
     return 0;
 }
 

@@ -17,9 +17,10 @@ static json_t *tool_json(const struct action *action)
 
     if (!name || !description)
         return NULL;
-    return json_pack("{s:s, s:s, s:s, s:o, s:{s:b, s:b, s:b, s:b}}", "name", name, "action", action->name, "description", description,
-        "inputSchema", action_schema(action), "annotations", "readOnlyHint", action_is_read_only(action) && !action->gated,
-        "destructiveHint", action->gated, "idempotentHint", action_is_idempotent(action), "openWorldHint", 1);
+    return json_pack("{s:s, s:s, s:s, s:o, s:{s:b, s:b, s:b, s:b}}", "name", name, "action", action->name, "description",
+        description, "inputSchema", action_schema(action), "annotations", "readOnlyHint",
+        action_is_read_only(action) && !action->gated, "destructiveHint", action->gated, "idempotentHint",
+        action_is_idempotent(action), "openWorldHint", 1);
 }
 
 /* Files put there by hand may collide where `action add` would have refused; the first by name wins. */
@@ -28,9 +29,7 @@ static bool is_taken(const json_t *tools, const char *name)
     const json_t *tool;
     size_t index;
 
-    json_array_foreach(tools, index, tool)
-        if (!strcmp(json_get_str(tool, "name"), name))
-            return true;
+    json_array_foreach(tools, index, tool) if (!strcmp(json_get_str(tool, "name"), name)) return true;
     return false;
 }
 

@@ -20,10 +20,10 @@
 
 #include "base/banned.h"
 
-#define VERIFY_MAGIC 0x76657266u
-#define VERIFY_MS 120000
+#define VERIFY_MAGIC   0x76657266u
+#define VERIFY_MS      120000
 #define VERIFY_AT_ONCE 2
-#define OUTPUT_MAX 4096
+#define OUTPUT_MAX     4096
 
 struct verify {
     uint32_t magic;
@@ -154,8 +154,8 @@ int verify_main(const char *dir)
         fprintf(stderr, "aileron-broker: %s\n", err.message);
         return 1;
     }
-    CLEANUP_JSON json_t *body = json_pack("{s:b, s:I, s:I, s:s}", "intact", verdict.intact, "events", (json_int_t) verdict.events, "files",
-        (json_int_t) verdict.files, "head", verdict.head);
+    CLEANUP_JSON json_t *body = json_pack("{s:b, s:I, s:I, s:s}", "intact", verdict.intact, "events", (json_int_t) verdict.events,
+        "files", (json_int_t) verdict.files, "head", verdict.head);
     if (body && !verdict.intact) {
         json_object_set_new(body, "where", json_string(verdict.where));
         json_object_set_new(body, "what", json_string(verdict.what));

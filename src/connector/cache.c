@@ -19,8 +19,8 @@
 
 #include "base/banned.h"
 
-#define CACHE_MAGIC 0x63616368u
-#define JOB_MAGIC 0x636a6f62u
+#define CACHE_MAGIC  0x63616368u
+#define JOB_MAGIC    0x636a6f62u
 #define JOBS_AT_ONCE 2
 #define JOBS_WAITING 64
 
@@ -170,7 +170,8 @@ static void on_close(struct channel *channel, int reason, void *userdata)
 {
     struct job *job = MAGIC_CAST(struct job, userdata, JOB_MAGIC);
 
-    job_fail(job, EIO, reason == -EPROTO ? "the compiler sent an answer that makes no sense" : "the compiler ended without an answer");
+    job_fail(
+        job, EIO, reason == -EPROTO ? "the compiler sent an answer that makes no sense" : "the compiler ended without an answer");
 }
 
 static int load_from_disk(struct cache *cache, const uint8_t source[SHA256_BYTES], struct module **ret_module)
@@ -291,8 +292,8 @@ static void jobs_start(struct cache *cache)
             job->state = JOB_STARTING;
             cache->waiting--;
             cache->running++;
-            int r = worker_process_start(cache->loop, &cache->program, "--compile", on_exit_, on_frame, on_close, job,
-                &job->process, &job->start_failed);
+            int r = worker_process_start(
+                cache->loop, &cache->program, "--compile", on_exit_, on_frame, on_close, job, &job->process, &job->start_failed);
             /* A failure is told from the loop, never from inside cache_get(). */
             loop_timer_set(job->timer, r < 0 ? 0 : cache->compile_ms);
         }
@@ -305,8 +306,8 @@ static struct job *job_find(struct cache *cache, const uint8_t source[SHA256_BYT
     struct job *job;
 
     TAILQ_FOREACH(job, &cache->jobs, link)
-        if (!memcmp(job->source, source, SHA256_BYTES))
-            return job;
+    if (!memcmp(job->source, source, SHA256_BYTES))
+        return job;
     return NULL;
 }
 
@@ -332,8 +333,8 @@ static int job_new(struct cache *cache, const uint8_t source[SHA256_BYTES], int 
     return 0;
 }
 
-int cache_get(struct cache *cache, const uint8_t source[SHA256_BYTES], int wasm_fd, size_t wasm_bytes, cache_fn *fn, void *userdata,
-              struct module **ret_module, struct cache_request **ret_request, struct err *err)
+int cache_get(struct cache *cache, const uint8_t source[SHA256_BYTES], int wasm_fd, size_t wasm_bytes, cache_fn *fn,
+    void *userdata, struct module **ret_module, struct cache_request **ret_request, struct err *err)
 {
     struct job *job = job_find(cache, source);
     struct cache_request *request;

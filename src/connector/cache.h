@@ -40,8 +40,8 @@ typedef void cache_fn(struct module *module, const struct err *err, void *userda
  * 1: it was there, *ret_module is a new reference, `fn` is not called. 0: `fn` runs later, once;
  * *ret_request can be cancelled until then. <0: nothing was started.
  */
-int cache_get(struct cache *cache, const uint8_t source[SHA256_BYTES], int wasm_fd, size_t wasm_bytes, cache_fn *fn, void *userdata,
-              struct module **ret_module, struct cache_request **ret_request, struct err *err);
+int cache_get(struct cache *cache, const uint8_t source[SHA256_BYTES], int wasm_fd, size_t wasm_bytes, cache_fn *fn,
+    void *userdata, struct module **ret_module, struct cache_request **ret_request, struct err *err);
 /* `fn` is not called any more. */
 void cache_cancel(struct cache_request *request);
 

@@ -22,7 +22,7 @@
 #include "base/banned.h"
 
 #define MODULE_FORMAT 1
-#define COPY_BYTES (256 * KIB)
+#define COPY_BYTES    (256 * KIB)
 
 struct module_header {
     char magic[8];
@@ -52,8 +52,8 @@ void module_unref(struct module *module)
     free(module);
 }
 
-static int module_wrap(int code_fd, size_t code_bytes, const char *imports, bool has_start, bool has_memory,
-                       struct module **ret_module)
+static int module_wrap(
+    int code_fd, size_t code_bytes, const char *imports, bool has_start, bool has_memory, struct module **ret_module)
 {
     struct module *module = calloc(1, sizeof *module);
 
@@ -73,8 +73,8 @@ static int module_wrap(int code_fd, size_t code_bytes, const char *imports, bool
     return 0;
 }
 
-int module_new(const void *code, size_t code_bytes, const char *imports, bool has_start, bool has_memory, struct module **ret_module,
-               struct err *err)
+int module_new(const void *code, size_t code_bytes, const char *imports, bool has_start, bool has_memory,
+    struct module **ret_module, struct err *err)
 {
     int fd = memfd_sealed("module", code, code_bytes);
 

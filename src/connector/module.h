@@ -46,8 +46,8 @@ void module_unref(struct module *module);
 DEFINE_CLEANUP_PTR(struct module, module_unref)
 
 /* Takes nothing; `code` is copied into a sealed memfd. One reference for the caller. */
-int module_new(const void *code, size_t code_bytes, const char *imports, bool has_start, bool has_memory, struct module **ret_module,
-               struct err *err);
+int module_new(const void *code, size_t code_bytes, const char *imports, bool has_start, bool has_memory,
+    struct module **ret_module, struct err *err);
 
 /* "<64 hex of SHA-256(source ‖ engine)>.cwasm" */
 #define MODULE_FILE_MAX (SHA256_HEX_MAX + 6)

@@ -20,8 +20,8 @@
 
 #include "base/banned.h"
 
-#define POOL_MAGIC 0x706f6f6cu
-#define WORKER_MAGIC 0x776f726bu
+#define POOL_MAGIC      0x706f6f6cu
+#define WORKER_MAGIC    0x776f726bu
 #define WORKER_START_MS 10000
 #define WORKER_TEXT_MAX 4096
 
@@ -112,8 +112,8 @@ static struct line *line_find(struct pool *pool, const char *hash)
     struct line *line;
 
     LIST_FOREACH(line, &pool->lines, link)
-        if (!strcmp(line->hash, hash))
-            return line;
+    if (!strcmp(line->hash, hash))
+        return line;
     return NULL;
 }
 
@@ -239,7 +239,8 @@ static void on_worker_exit(struct loop_child *child, int wait_status, void *user
     char message[256];
 
     if (worker->state != WORKER_DYING)
-        worker_fail(worker, worker->state == WORKER_RUNNING || worker->state == WORKER_LEASED ? POOL_LOST_DIED : POOL_LOST_START, "");
+        worker_fail(
+            worker, worker->state == WORKER_RUNNING || worker->state == WORKER_LEASED ? POOL_LOST_DIED : POOL_LOST_START, "");
     struct lease *lease = worker->lease;
     enum pool_loss loss = worker->loss;
     describe_end(worker, wait_status, message);
@@ -290,15 +291,16 @@ static void on_retire(void *userdata)
 
     pool->retire_armed = false;
     LIST_FOREACH(line, &pool->lines, link)
-        TAILQ_FOREACH(worker, &line->workers, link) {
-            if (worker->state != WORKER_IDLE)
-                continue;
-            int64_t left = worker->idle_since_ms + pool->idle_ms - now;
-            if (left <= 0)
-                worker_kill(worker);
-            else if (left < next)
-                next = left;
-        }
+    TAILQ_FOREACH(worker, &line->workers, link)
+    {
+        if (worker->state != WORKER_IDLE)
+            continue;
+        int64_t left = worker->idle_since_ms + pool->idle_ms - now;
+        if (left <= 0)
+            worker_kill(worker);
+        else if (left < next)
+            next = left;
+    }
     if (next != INT64_MAX)
         arm_retirement(pool, next);
 }
@@ -311,7 +313,8 @@ static bool somebody_starves(const struct pool *pool, const struct line *than)
 
     if (pool->workers < pool->workers_all || pool->dying)
         return false;
-    LIST_FOREACH(line, &pool->lines, link) {
+    LIST_FOREACH(line, &pool->lines, link)
+    {
         const struct lease *head = TAILQ_FIRST(&line->queue);
         if (head && !line->workers_len && (!mine || head->order < mine->order))
             return true;
@@ -451,8 +454,12 @@ static const struct {
     uint16_t type;
     int (*fn)(struct worker *worker, struct wire_frame *frame);
 } FRAMES[] = {
-    { WORKER_READY, on_ready }, { WORKER_LOADED, on_loaded }, { WORKER_REFUSED, on_refused },
-    { WORKER_LOG, on_log },     { WORKER_HTTP, on_http },     { WORKER_DONE, on_done },
+    { WORKER_READY, on_ready },
+    { WORKER_LOADED, on_loaded },
+    { WORKER_REFUSED, on_refused },
+    { WORKER_LOG, on_log },
+    { WORKER_HTTP, on_http },
+    { WORKER_DONE, on_done },
 };
 
 static int on_worker_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
@@ -483,8 +490,8 @@ static int worker_start(struct line *line, struct err *err)
     pool->workers++;
     int r = loop_timer_new(pool->loop, on_worker_timeout, worker, &worker->timer);
     if (!r)
-        r = worker_process_start(pool->loop, &pool->program, "--run", on_worker_exit, on_worker_frame, on_worker_close, worker,
-            &worker->process, err);
+        r = worker_process_start(
+            pool->loop, &pool->program, "--run", on_worker_exit, on_worker_frame, on_worker_close, worker, &worker->process, err);
     if (r < 0) {
         worker_free(worker);
         return r;
@@ -501,9 +508,9 @@ static struct worker *idle_elsewhere(struct pool *pool, const struct line *line)
     struct line *other;
 
     LIST_FOREACH(other, &pool->lines, link)
-        TAILQ_FOREACH(worker, &other->workers, link)
-            if (other != line && worker->state == WORKER_IDLE && (!oldest || worker->idle_since_ms < oldest->idle_since_ms))
-                oldest = worker;
+    TAILQ_FOREACH(worker, &other->workers, link)
+    if (other != line && worker->state == WORKER_IDLE && (!oldest || worker->idle_since_ms < oldest->idle_since_ms))
+        oldest = worker;
     return oldest;
 }
 
@@ -512,7 +519,8 @@ static struct line *line_most_in_need(struct pool *pool)
 {
     struct line *line, *found = NULL;
 
-    LIST_FOREACH(line, &pool->lines, link) {
+    LIST_FOREACH(line, &pool->lines, link)
+    {
         struct lease *head = TAILQ_FIRST(&line->queue);
 
         if (!head || line->coming >= line->queue_len || line->workers_len >= pool->workers_per_connector)
@@ -555,8 +563,8 @@ static struct worker *line_idle_worker(struct line *line)
     struct worker *worker;
 
     TAILQ_FOREACH(worker, &line->workers, link)
-        if (worker->state == WORKER_IDLE && !worker->retire)
-            return worker;
+    if (worker->state == WORKER_IDLE && !worker->retire)
+        return worker;
     return NULL;
 }
 
@@ -566,7 +574,7 @@ static void on_schedule(void *userdata)
 }
 
 int pool_acquire(struct pool *pool, const struct pool_spec *spec, const struct lease_handlers *handlers, void *userdata,
-                 struct lease **ret_lease)
+    struct lease **ret_lease)
 {
     struct line *line = line_find(pool, spec->hash);
 
@@ -675,7 +683,8 @@ void pool_forget(struct pool *pool, const char *hash)
 
     if (!line)
         return;
-    TAILQ_FOREACH(worker, &line->workers, link) {
+    TAILQ_FOREACH(worker, &line->workers, link)
+    {
         worker->retire = true;
         if (worker->state == WORKER_IDLE)
             worker_kill(worker);
@@ -684,7 +693,7 @@ void pool_forget(struct pool *pool, const char *hash)
 
 void pool_stats(const struct pool *pool, struct pool_stats *ret_stats)
 {
-    *ret_stats = (struct pool_stats) { pool->workers, pool->busy, pool->replaced, pool->confinement };
+    *ret_stats = (struct pool_stats){ pool->workers, pool->busy, pool->replaced, pool->confinement };
 }
 
 void pool_free(struct pool *pool)

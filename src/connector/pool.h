@@ -67,7 +67,7 @@ struct lease_handlers {
 
 /* 1: *ret_lease is ready now; 0: it waits, `ready` or `lost` will come; -ENOBUFS: the connector's queue is full; -ENOMEM. */
 int pool_acquire(struct pool *pool, const struct pool_spec *spec, const struct lease_handlers *handlers, void *userdata,
-                 struct lease **ret_lease);
+    struct lease **ret_lease);
 /* On a ready lease: runs the module once. */
 int lease_run(struct lease *lease, const char *input, size_t len, unsigned memory_mib, uint32_t wall_ms);
 /* Answers the one open `http`. */
@@ -81,7 +81,7 @@ void pool_forget(struct pool *pool, const char *hash);
 
 struct pool_stats {
     unsigned workers, busy;
-    uint64_t replaced;      /* workers that were lost since the start */
+    uint64_t replaced;       /* workers that were lost since the start */
     const char *confinement; /* as the newest worker said; "" before the first */
 };
 void pool_stats(const struct pool *pool, struct pool_stats *ret_stats);

@@ -13,8 +13,7 @@
 #include "base/banned.h"
 
 int worker_process_start(struct loop *loop, const struct worker_program *program, const char *mode, loop_child_fn *on_exit,
-                         channel_frame_fn *on_frame, channel_close_fn *on_close, void *userdata,
-                         struct worker_process *ret_process, struct err *err)
+    channel_frame_fn *on_frame, channel_close_fn *on_close, void *userdata, struct worker_process *ret_process, struct err *err)
 {
     const char *const argv[] = { "aileron-worker", mode, NULL };
     const char *const envp[] = { NULL };

@@ -22,8 +22,7 @@ struct worker_process {
 
 /* `mode` is "--run" or "--compile". On failure nothing is left running. */
 int worker_process_start(struct loop *loop, const struct worker_program *program, const char *mode, loop_child_fn *on_exit,
-                         channel_frame_fn *on_frame, channel_close_fn *on_close, void *userdata,
-                         struct worker_process *ret_process, struct err *err);
+    channel_frame_fn *on_frame, channel_close_fn *on_close, void *userdata, struct worker_process *ret_process, struct err *err);
 /* Kills and reaps; safe on a half-started or empty one. */
 void worker_process_end(struct worker_process *process);
 
