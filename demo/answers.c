@@ -11,7 +11,11 @@ static const char *status_name(int status)
         int status;
         const char *name;
     } NAMES[] = {
-        { 400, "INVALID_ARGUMENT" }, { 401, "UNAUTHENTICATED" }, { 404, "NOT_FOUND" }, { 405, "UNIMPLEMENTED" }, { 413, "OUT_OF_RANGE" },
+        { 400, "INVALID_ARGUMENT" },
+        { 401, "UNAUTHENTICATED" },
+        { 404, "NOT_FOUND" },
+        { 405, "UNIMPLEMENTED" },
+        { 413, "OUT_OF_RANGE" },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)

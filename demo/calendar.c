@@ -62,7 +62,8 @@ const char *calendar_add(struct calendar *calendar, json_t *event)
     json_object_set_new(event, "status", json_string("confirmed"));
     json_object_set_new(event, "htmlLink", json_string(link));
     json_object_set_new(event, "organizer", json_pack("{s:s,s:b}", "email", SEED_OWNER_ADDRESS, "self", 1));
-    while (at < json_array_size(calendar->events) && moment(json_array_get(calendar->events, at), "start", &other) == 0 && other <= start)
+    while (at < json_array_size(calendar->events) && moment(json_array_get(calendar->events, at), "start", &other) == 0 &&
+           other <= start)
         at++;
     return json_array_insert_new(calendar->events, at, event) < 0 ? NULL : json_get_str(event, "id");
 }
@@ -107,7 +108,8 @@ int calendar_events(struct calendar *calendar, const json_t *query, const json_t
     if ((from_text && clock_parse(from_text, &from) < 0) || (to_text && clock_parse(to_text, &to) < 0))
         return answer_error(400, "Bad Request: timeMin or timeMax is no RFC 3339 time", ret);
     items = json_array();
-    json_array_foreach (calendar->events, i, event) {
+    json_array_foreach(calendar->events, i, event)
+    {
         if (moment(event, "start", &start) == 0 && moment(event, "end", &end) == 0 && end > from && start < to &&
             json_array_size(items) < count)
             json_array_append(items, event);

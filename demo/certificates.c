@@ -57,9 +57,9 @@ static X509 *certificate_new(const char *name, EVP_PKEY *key, X509 *issuer)
 
     BN_free(number);
     ok = ok && X509_set_version(certificate, X509_VERSION_3) && X509_gmtime_adj(X509_getm_notBefore(certificate), -60 * 60) &&
-        X509_gmtime_adj(X509_getm_notAfter(certificate), DAY_S) && X509_set_pubkey(certificate, key) &&
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *) name, -1, -1, 0) &&
-        X509_set_issuer_name(certificate, issuer ? X509_get_subject_name(issuer) : subject);
+         X509_gmtime_adj(X509_getm_notAfter(certificate), DAY_S) && X509_set_pubkey(certificate, key) &&
+         X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *) name, -1, -1, 0) &&
+         X509_set_issuer_name(certificate, issuer ? X509_get_subject_name(issuer) : subject);
     return ok ? TAKE_PTR(certificate) : NULL;
 }
 

@@ -66,14 +66,12 @@ static bool thread_exists(const struct mailbox *mailbox, const char *thread_id)
     const char *key;
     json_t *message;
 
-    json_object_foreach (mailbox->messages, key, message)
-        if (!strcmp(json_get_str(message, "threadId"), thread_id))
-            return true;
+    json_object_foreach(mailbox->messages, key, message) if (!strcmp(json_get_str(message, "threadId"), thread_id)) return true;
     return false;
 }
 
-const char *mailbox_add(struct mailbox *mailbox, const char *raw, size_t len, const char *thread_id, const char *label, bool unread,
-    int64_t unix_ms)
+const char *mailbox_add(
+    struct mailbox *mailbox, const char *raw, size_t len, const char *thread_id, const char *label, bool unread, int64_t unix_ms)
 {
     CLEANUP_JSON json_t *attachments = json_object();
     CLEANUP_JSON json_t *payload = mime_payload(raw, len, attachments);
@@ -86,9 +84,10 @@ const char *mailbox_add(struct mailbox *mailbox, const char *raw, size_t len, co
     snprintf(id, sizeof(id), "%llx", mailbox->next_id);
     mailbox->next_id += 0x10001;
     snprintf(date, sizeof(date), "%lld", (long long) unix_ms);
-    message = json_pack("{s:s,s:s,s:o,s:s,s:s,s:I,s:O}", "id", id, "threadId", thread_id ? thread_id : id, "labelIds", labels(label, unread),
-        "snippet", snippet, "internalDate", date, "sizeEstimate", (json_int_t) len, "payload", payload);
-    if (!message || json_object_set_new(mailbox->messages, id, message) < 0 || json_object_set(mailbox->attachments, id, attachments) < 0)
+    message = json_pack("{s:s,s:s,s:o,s:s,s:s,s:I,s:O}", "id", id, "threadId", thread_id ? thread_id : id, "labelIds",
+        labels(label, unread), "snippet", snippet, "internalDate", date, "sizeEstimate", (json_int_t) len, "payload", payload);
+    if (!message || json_object_set_new(mailbox->messages, id, message) < 0 ||
+        json_object_set(mailbox->attachments, id, attachments) < 0)
         return NULL;
     return json_get_str(message, "id");
 }
@@ -98,9 +97,8 @@ static bool has_label(const json_t *message, const char *label)
     const json_t *item;
     size_t i;
 
-    json_array_foreach (json_object_get(message, "labelIds"), i, item)
-        if (!strcasecmp(json_string_value(item), label))
-            return true;
+    json_array_foreach(
+        json_object_get(message, "labelIds"), i, item) if (!strcasecmp(json_string_value(item), label)) return true;
     return false;
 }
 
@@ -130,7 +128,7 @@ static bool matches_term(const json_t *message, const char *term, size_t len)
         if (name_len == strlen(HEADERS[i]) && !strncasecmp(term, HEADERS[i], name_len))
             return contains(mime_header(payload, HEADERS[i]), colon + 1, value_len);
     return contains(mime_header(payload, "Subject"), term, len) || contains(mime_header(payload, "From"), term, len) ||
-        contains(json_get_str(message, "snippet"), term, len);
+           contains(json_get_str(message, "snippet"), term, len);
 }
 
 static bool matches(const json_t *message, const char *query)
@@ -167,7 +165,8 @@ static int page(const json_t *query, const char *name, json_t *items, json_t **r
 
 static int by_date(const void *a, const void *b)
 {
-    const char *left = json_get_str(*(json_t *const *) a, "internalDate"), *right = json_get_str(*(json_t *const *) b, "internalDate");
+    const char *left = json_get_str(*(json_t *const *) a, "internalDate"),
+               *right = json_get_str(*(json_t *const *) b, "internalDate");
     size_t left_len = strlen(left), right_len = strlen(right);
 
     return left_len != right_len ? (left_len < right_len ? -1 : 1) : strcmp(left, right);
@@ -182,13 +181,11 @@ int mailbox_list(struct mailbox *mailbox, const json_t *query, const json_t *bod
 
     if (!found)
         return answer_error(500, "out of memory", ret);
-    json_object_foreach (mailbox->messages, key, message)
-        if (matches(message, json_get_str(query, "q")))
-            found[len++] = message;
+    json_object_foreach(mailbox->messages, key, message) if (matches(message, json_get_str(query, "q"))) found[len++] = message;
     qsort(found, len, sizeof(json_t *), by_date);
     for (size_t i = 0; i < len; i++)
-        json_array_append_new(items,
-            json_pack("{s:s,s:s}", "id", json_get_str(found[i], "id"), "threadId", json_get_str(found[i], "threadId")));
+        json_array_append_new(
+            items, json_pack("{s:s,s:s}", "id", json_get_str(found[i], "id"), "threadId", json_get_str(found[i], "threadId")));
     free(found);
     return page(query, "messages", items, ret);
 }
@@ -274,8 +271,8 @@ int mailbox_list_drafts(struct mailbox *mailbox, const json_t *query, const json
     json_t *items = json_array(), *message_id;
     const char *draft_id;
 
-    json_object_foreach (mailbox->drafts, draft_id, message_id)
-        json_array_append_new(items, json_pack("{s:s,s:o}", "id", draft_id, "message", brief(mailbox, json_string_value(message_id))));
+    json_object_foreach(mailbox->drafts, draft_id, message_id) json_array_append_new(
+        items, json_pack("{s:s,s:o}", "id", draft_id, "message", brief(mailbox, json_string_value(message_id))));
     return page(query, "drafts", items, ret);
 }
 

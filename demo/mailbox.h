@@ -21,8 +21,8 @@ DEFINE_CLEANUP_PTR(struct mailbox, mailbox_free)
  * Adds a mail; `thread_id` NULL starts a thread, `label` NULL is for mail that came. Returns its id, borrowed; NULL when the
  * mail cannot be read or the thread does not exist.
  */
-const char *mailbox_add(struct mailbox *mailbox, const char *raw, size_t len, const char *thread_id, const char *label, bool unread,
-    int64_t unix_ms);
+const char *mailbox_add(
+    struct mailbox *mailbox, const char *raw, size_t len, const char *thread_id, const char *label, bool unread, int64_t unix_ms);
 
 /* All give an HTTP status and a body (new reference); the query and body objects are Gmail's. `id` is the path's. */
 int mailbox_list(struct mailbox *mailbox, const json_t *query, const json_t *body, const char *id, json_t **ret);

@@ -34,7 +34,7 @@ static bool next_line(struct span *text, struct span *ret_line)
         return false;
     newline = memchr(text->at, '\n', text->len);
     len = newline ? (size_t) (newline - text->at) : text->len;
-    *ret_line = (struct span) { text->at, len && text->at[len - 1] == '\r' ? len - 1 : len };
+    *ret_line = (struct span){ text->at, len && text->at[len - 1] == '\r' ? len - 1 : len };
     text->at += len + (newline ? 1 : 0);
     text->len -= len + (newline ? 1 : 0);
     return true;
@@ -62,10 +62,11 @@ static void decode_quoted(struct span in, bool header, struct buf *out)
 {
     for (size_t i = 0; i < in.len; i++) {
         char c = in.at[i];
-        bool pair = c == '=' && i + 2 < in.len && hex_digit(in.at[i + 1]) >= 0 && hex_digit(in.at[i + 2]) >= 0;
+        int high = c == '=' && i + 2 < in.len ? hex_digit(in.at[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(in.at[i + 2]) : -1;
 
-        if (pair) {
-            buf_add_char(out, (char) (hex_digit(in.at[i + 1]) << 4 | hex_digit(in.at[i + 2])));
+        if (high >= 0 && low >= 0) {
+            buf_add_char(out, (char) (high * 16 + low));
             i += 2;
         } else if (c == '=' && !header && soft_break(in, i)) {
             i = soft_break(in, i);
@@ -100,7 +101,7 @@ static size_t decode_word(struct span text, struct buf *out)
     end = memmem(body, text.len - (size_t) (body - text.at), "?=", 2);
     if ((kind != 'b' && kind != 'q') || body[-1] != '?' || !end)
         return 0;
-    inner = (struct span) { body, (size_t) (end - body) };
+    inner = (struct span){ body, (size_t) (end - body) };
     if (kind == 'b')
         decode_base64(inner, out);
     else
@@ -119,7 +120,7 @@ static void decode_header(struct span value, struct buf *out)
 
         while (after_word && gap < rest.len && (rest.at[gap] == ' ' || rest.at[gap] == '\t'))
             gap++;
-        used = decode_word((struct span) { rest.at + gap, rest.len - gap }, out);
+        used = decode_word((struct span){ rest.at + gap, rest.len - gap }, out);
         if (used) {
             i += gap + used;
         } else {
@@ -140,7 +141,8 @@ static void add_header(json_t *headers, const struct buf *field)
     raw.at = colon + 1 + strspn(colon + 1, " \t");
     raw.len = (size_t) (field->data + field->len - raw.at);
     decode_header(raw, &value);
-    json_array_append_new(headers, json_pack("{s:s%,s:s}", "name", field->data, (size_t) (colon - field->data), "value", buf_str(&value)));
+    json_array_append_new(
+        headers, json_pack("{s:s%,s:s}", "name", field->data, (size_t) (colon - field->data), "value", buf_str(&value)));
 }
 
 /* Reads the header block off `text`, unfolding; what is left is the body. */
@@ -166,9 +168,8 @@ static const char *header_of(const json_t *headers, const char *name)
     const json_t *header;
     size_t i;
 
-    json_array_foreach ((json_t *) headers, i, header)
-        if (!strcasecmp(json_get_str(header, "name"), name))
-            return json_get_str(header, "value");
+    json_array_foreach((json_t *) headers, i, header) if (!strcasecmp(json_get_str(header, "name"), name)) return json_get_str(
+        header, "value");
     return NULL;
 }
 
@@ -180,10 +181,10 @@ const char *mime_header(const json_t *payload, const char *name)
 /* The parameter of "text/plain; charset=utf-8; name=\"x\"". malloc'd; NULL without it. */
 static char *parameter(const char *value, const char *name)
 {
-    const char *at = value;
+    const char *at = value ? strchr(value, ';') : NULL;
     size_t len = strlen(name);
 
-    while (at && (at = strchr(at, ';'))) {
+    for (; at; at = strchr(at, ';')) {
         at += 1 + strspn(at + 1, " \t");
         if (strncasecmp(at, name, len) != 0 || at[len] != '=')
             continue;
@@ -231,7 +232,7 @@ static json_t *read_parts(struct span text, const char *boundary, const char *id
             json_t *part;
 
             snprintf(inner, sizeof(inner), "%s%s%zu", id, *id ? "." : "", json_array_size(parts));
-            part = read_part((struct span) { start, (size_t) (line.at - start) }, inner, attachments, depth + 1);
+            part = read_part((struct span){ start, (size_t) (line.at - start) }, inner, attachments, depth + 1);
             if (json_array_append_new(parts, part) < 0)
                 return NULL;
         }
@@ -287,13 +288,13 @@ static json_t *read_part(struct span text, const char *id, json_t *attachments, 
     }
     if (!body || (multipart && !parts))
         return NULL;
-    return json_pack("{s:s,s:s,s:s,s:O,s:O,s:O*}", "partId", id, "mimeType", type, "filename", name ? name : "", "headers", headers, "body",
-        body, "parts", parts);
+    return json_pack("{s:s,s:s,s:s,s:O,s:O,s:O*}", "partId", id, "mimeType", type, "filename", name ? name : "", "headers",
+        headers, "body", body, "parts", parts);
 }
 
 json_t *mime_payload(const char *raw, size_t len, json_t *attachments)
 {
-    return read_part((struct span) { raw, len }, "", attachments, 0);
+    return read_part((struct span){ raw, len }, "", attachments, 0);
 }
 
 /* The first part that is inline text. */
@@ -305,7 +306,8 @@ static const json_t *first_text(const json_t *part)
 
     if (type && !strncmp(type, "text/", 5) && name && !*name)
         return part;
-    json_array_foreach (json_object_get(part, "parts"), i, inner) {
+    json_array_foreach(json_object_get(part, "parts"), i, inner)
+    {
         const json_t *found = first_text(inner);
 
         if (found)

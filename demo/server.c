@@ -110,7 +110,8 @@ static bool is_authorised(const struct server *server, struct evhttp_request *re
     return value && !strncmp(value, "Bearer ", 7) && !strcmp(value + 7, server->config.token);
 }
 
-static int run_route(const struct server *server, struct evhttp_request *request, const struct route *route, const char *id, json_t **ret)
+static int run_route(
+    const struct server *server, struct evhttp_request *request, const struct route *route, const char *id, json_t **ret)
 {
     CLEANUP_JSON json_t *query = read_query(evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request)));
     CLEANUP_JSON json_t *body = NULL;
@@ -190,12 +191,14 @@ static struct bufferevent *on_connection(struct event_base *base, void *userdata
     return ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE) : NULL;
 }
 
-int server_start(struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err)
+int server_start(
+    struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err)
 {
     CLEANUP_PTR(server_free) struct server *server = calloc(1, sizeof(*server));
     struct evhttp_bound_socket *bound;
-    struct sockaddr_storage address;
+    struct sockaddr_in address = { 0 };
     socklen_t len = sizeof(address);
+    evutil_socket_t listener;
 
     if (!server)
         return -ENOMEM;
@@ -210,9 +213,10 @@ int server_start(struct event_base *base, const struct server_config *config, st
     evhttp_set_bevcb(server->http, on_connection, server);
     evhttp_set_gencb(server->http, on_request, server);
     bound = evhttp_bind_socket_with_handle(server->http, "127.0.0.1", 0);
-    if (!bound || getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *) &address, &len) < 0)
+    listener = bound ? evhttp_bound_socket_get_fd(bound) : -1;
+    if (listener < 0 || getsockname(listener, (struct sockaddr *) &address, &len) < 0)
         return err_errno(err, errno, "cannot listen on 127.0.0.1");
-    *ret_port = ntohs(((struct sockaddr_in *) &address)->sin_port);
+    *ret_port = ntohs(address.sin_port);
     *ret_server = TAKE_PTR(server);
     return 0;
 }

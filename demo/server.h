@@ -24,7 +24,8 @@ struct server_config {
 };
 
 /* Listens on a free port. Everything in `config` is borrowed and must outlive the server. */
-int server_start(struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err);
+int server_start(
+    struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err);
 void server_free(struct server *server);
 DEFINE_CLEANUP_PTR(struct server, server_free)
 

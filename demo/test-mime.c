@@ -18,7 +18,8 @@ static json_t *read_mail(const char *raw)
 
 static void test_headers(void **state)
 {
-    CLEANUP_JSON json_t *mail = read_mail("Subject: =?UTF-8?Q?M=C3=BCller_&?= =?utf-8?b?IENvLg==?= and\r\n more\r\nX: =?latin1?Q?x?=\r\n\r\nbody");
+    CLEANUP_JSON json_t *mail =
+        read_mail("Subject: =?UTF-8?Q?M=C3=BCller_&?= =?utf-8?b?IENvLg==?= and\r\n more\r\nX: =?latin1?Q?x?=\r\n\r\nbody");
 
     assert_string_equal(mime_header(mail, "subject"), "Müller & Co. and more");
     assert_string_equal(mime_header(mail, "X"), "=?latin1?Q?x?=");
@@ -38,9 +39,10 @@ static void test_bodies(void **state)
 
 static void test_parts(void **state)
 {
-    static const char MAIL[] = "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>Hi <b>you</b>"
-                               "</p>\r\n--b\r\nContent-Type: text/plain; name=\"a.txt\"\r\nContent-Disposition: attachment; filename=\"a.txt\"\r\n\r\n"
-                               "file\r\n--b--\r\nepilogue";
+    static const char MAIL[] =
+        "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>Hi <b>you</b>"
+        "</p>\r\n--b\r\nContent-Type: text/plain; name=\"a.txt\"\r\nContent-Disposition: attachment; filename=\"a.txt\"\r\n\r\n"
+        "file\r\n--b--\r\nepilogue";
     CLEANUP_JSON json_t *attachments = json_object();
     CLEANUP_JSON json_t *mail = mime_payload(MAIL, strlen(MAIL), attachments);
     CLEANUP_FREE char *snippet = mime_snippet(mail);
@@ -56,7 +58,8 @@ static void test_parts(void **state)
 
 static void test_odd_mails(void **state)
 {
-    static const char *const MAILS[] = { "", "\n", "no colon\n\n", "A: b", "Content-Type: multipart/mixed; boundary=\"x\"\n\n--x", "=?UTF-8?B?" };
+    static const char *const MAILS[] = { "", "\n", "no colon\n\n", "A: b", "Content-Type: multipart/mixed; boundary=\"x\"\n\n--x",
+        "=?UTF-8?B?" };
 
     for (size_t i = 0; i < ARRAY_LEN(MAILS); i++) {
         CLEANUP_JSON json_t *mail = read_mail(MAILS[i]);

@@ -64,7 +64,7 @@ static int take_option(struct args *args, const struct option *option, const cha
     for (size_t i = 0; i < args->given_len; i++)
         if (args->given[i].option == option && option->value && !option->repeatable)
             return err_set(err, EINVAL, "--%s was given twice", option->name);
-    args->given[args->given_len++] = (struct given) { option, value };
+    args->given[args->given_len++] = (struct given){ option, value };
     return 0;
 }
 
@@ -102,7 +102,8 @@ static int check_words(const struct command *command, const struct args *args, s
         const char *extra = args->words[command->words_max];
 
         if (command->words_max)
-            return err_set(err, EINVAL, "%s takes %s and nothing more: \"%s\" is too much", command->name, command->operands, extra);
+            return err_set(
+                err, EINVAL, "%s takes %s and nothing more: \"%s\" is too much", command->name, command->operands, extra);
         return err_set(err, EINVAL, "%s takes no \"%s\"", command->name, extra);
     }
     return 0;
@@ -113,7 +114,8 @@ static bool is_help(const char *text)
     return !strcmp(text, "--help") || !strcmp(text, "-h");
 }
 
-int args_parse(const struct command *command, int argc, char *const argv[], struct args **ret_args, bool *ret_help, struct err *err)
+int args_parse(
+    const struct command *command, int argc, char *const argv[], struct args **ret_args, bool *ret_help, struct err *err)
 {
     CLEANUP_PTR(args_free) struct args *args = calloc(1, sizeof(*args));
     bool only_words = false;

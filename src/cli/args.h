@@ -16,7 +16,8 @@
 struct args;
 
 /* `argv` holds what follows the command's name. -EINVAL with what is wrong; --help stops the checking and sets *ret_help. */
-int args_parse(const struct command *command, int argc, char *const argv[], struct args **ret_args, bool *ret_help, struct err *err);
+int args_parse(
+    const struct command *command, int argc, char *const argv[], struct args **ret_args, bool *ret_help, struct err *err);
 void args_free(struct args *args);
 DEFINE_CLEANUP_PTR(struct args, args_free)
 

@@ -100,7 +100,8 @@ int cli_finish(struct cli *cli, int code)
 /* What SPEC §11 lists and this version does not have. */
 static bool is_later(const char *word)
 {
-    static const char *const LATER[] = { "launch", "vault", "secret", "binding", "approval", "keyring", "sync", "open", "publish" };
+    static const char *const LATER[] = { "launch", "vault", "secret", "binding", "approval", "keyring", "sync", "open",
+        "publish" };
 
     for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
         if (!strcmp(word, LATER[i]))
@@ -188,8 +189,8 @@ static bool is_replaceable(const json_t *status)
     const json_t *counts = json_object_get(status, "counts");
 
     return json_is_object(counts) && json_integer_value(json_object_get(counts, "calls_running")) == 0 &&
-        json_integer_value(json_object_get(counts, "approvals_pending")) == 0 &&
-        json_array_size(json_object_get(status, "overrides")) == 0;
+           json_integer_value(json_object_get(counts, "approvals_pending")) == 0 &&
+           json_array_size(json_object_get(status, "overrides")) == 0;
 }
 
 /* DESIGN §5.11: every command shows development overrides while they are active; on a terminal in one line. */
@@ -218,7 +219,7 @@ static int restart(struct cli *cli, const char *theirs)
     cli_note("aileron: the daemon is version %s, this is %s: restarting it", theirs, AILERON_VERSION);
     if (daemon_stop(cli->home, &done, &err) < 0)
         return cli_fail(CODE_FAILED, &err);
-    if (daemon_start(cli->home, &(struct daemon_flags) { 0 }, &done, &err) != 0)
+    if (daemon_start(cli->home, &(struct daemon_flags){ 0 }, &done, &err) != 0)
         return cli_fail(CODE_NO_DAEMON, &err);
     return CODE_DONE;
 }
@@ -240,8 +241,10 @@ static int check_running(struct cli *cli)
     if (semver_compare(&ours, &theirs) > 0 && is_replaceable(status))
         return restart(cli, version);
     if (semver_compare(&ours, &theirs) > 0)
-        cli_note("aileron: the daemon is version %s, this is %s, and it is busy or has development overrides. To renew it: aileron stop, "
-                 "then start it again", version, AILERON_VERSION);
+        cli_note("aileron: the daemon is version %s, this is %s, and it is busy or has development overrides. To renew it: "
+                 "aileron stop, "
+                 "then start it again",
+            version, AILERON_VERSION);
     if (!cli->overrides_told)
         show_overrides(status);
     cli->overrides_told = true;
@@ -262,7 +265,7 @@ int cli_daemon(struct cli *cli)
     r = daemon_find(cli->home, NULL, &err);
     if (r == -ENOENT || r == -ECONNREFUSED) {
         err_clear(&err);
-        r = daemon_start(cli->home, &(struct daemon_flags) { 0 }, &started, &err);
+        r = daemon_start(cli->home, &(struct daemon_flags){ 0 }, &started, &err);
     }
     if (r != 0)
         return cli_fail(CODE_NO_DAEMON, &err);

@@ -18,18 +18,18 @@ enum exit_code {
     CODE_DONE = 0,
     CODE_FAILED = 1,
     CODE_USAGE = 2,
-    CODE_LOCKED = 3,     /* the vault is locked and nobody can be asked */
-    CODE_NO_DAEMON = 4,  /* the daemon could not be started */
-    CODE_PENDING = 75,   /* waits for an approval */
+    CODE_LOCKED = 3,    /* the vault is locked and nobody can be asked */
+    CODE_NO_DAEMON = 4, /* the daemon could not be started */
+    CODE_PENDING = 75,  /* waits for an approval */
 };
 
 struct cli {
     const struct command *command;
     struct args *args;
-    struct home *home;  /* made by cli_home() */
-    bool daemon_ready;  /* cli_daemon() has succeeded */
-    bool overrides_told; /* once a command; the tour tells it itself */
-    FILE *out;          /* stdout; the tour reads some answers itself */
+    struct home *home;                        /* made by cli_home() */
+    bool daemon_ready;                        /* cli_daemon() has succeeded */
+    bool overrides_told;                      /* once a command; the tour tells it itself */
+    FILE *out;                                /* stdout; the tour reads some answers itself */
     const volatile sig_atomic_t *interrupted; /* NULL: signals end the program */
 };
 
@@ -55,8 +55,8 @@ int cli_home(struct cli *cli);
 int cli_daemon(struct cli *cli);
 
 struct cli_answer {
-    int status;    /* HTTP */
-    json_t *json;  /* owned */
+    int status;   /* HTTP */
+    json_t *json; /* owned */
 };
 void cli_answer_free(struct cli_answer *answer);
 

@@ -14,12 +14,14 @@ static void put_steps(FILE *out, const json_t *steps)
     const json_t *step;
     size_t i;
 
-    json_array_foreach ((json_t *) steps, i, step) {
+    json_array_foreach((json_t *) steps, i, step)
+    {
         const char *op = json_get_str(step, "op"), *connector = json_get_str(step, "connector");
-        bool idempotent = json_is_true(json_object_get(step, "idempotent")), read_only = json_is_true(json_object_get(step, "read_only"));
+        bool idempotent = json_is_true(json_object_get(step, "idempotent")),
+             read_only = json_is_true(json_object_get(step, "read_only"));
 
-        print_fieldf(out, i ? "" : "does", "%s on %s%s%s", op ? op : "?", connector ? connector : "?", read_only ? ", reads only" : "",
-            idempotent ? ", may be repeated" : "");
+        print_fieldf(out, i ? "" : "does", "%s on %s%s%s", op ? op : "?", connector ? connector : "?",
+            read_only ? ", reads only" : "", idempotent ? ", may be repeated" : "");
     }
 }
 

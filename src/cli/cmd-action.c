@@ -22,7 +22,8 @@ static size_t put_errors(FILE *out, const json_t *errors)
     const json_t *error;
     size_t i;
 
-    json_array_foreach ((json_t *) errors, i, error) {
+    json_array_foreach((json_t *) errors, i, error)
+    {
         const char *file = json_get_str(error, "file"), *message = json_get_str(error, "message");
         long long line = json_integer_value(json_object_get(error, "line"));
         char place[32] = "";
@@ -66,7 +67,8 @@ static void put_installed(FILE *out, const json_t *installed)
     const json_t *item;
     size_t i;
 
-    json_array_foreach ((json_t *) installed, i, item) {
+    json_array_foreach((json_t *) installed, i, item)
+    {
         fprintf(out, "%s ", json_is_true(json_object_get(item, "updated")) ? "updated  " : "installed");
         term_put(out, json_get_str(item, "name") ? json_get_str(item, "name") : "?");
         fputc(' ', out);
@@ -129,7 +131,7 @@ static void put_list_row(struct table *table, const json_t *item)
     const json_t *connector;
     size_t i;
 
-    json_array_foreach (json_object_get(item, "connectors"), i, connector)
+    json_array_foreach(json_object_get(item, "connectors"), i, connector)
         buf_printf(&connectors, "%s%s@%s", i ? ", " : "", json_get_str(connector, "fqn") ? json_get_str(connector, "fqn") : "?",
             json_get_str(connector, "version") ? json_get_str(connector, "version") : "?");
     table_row(table);
@@ -145,8 +147,13 @@ static void put_list_row(struct table *table, const json_t *item)
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
-        { "ACTION", false, 16 }, { "VERSION", false, 0 },    { "STATE", false, 0 },  { "GATE", false, 0 },
-        { "INTENT", false, 16 }, { "CONNECTOR", false, 14 }, { "SIGNED", false, 0 },
+        { "ACTION", false, 16 },
+        { "VERSION", false, 0 },
+        { "STATE", false, 0 },
+        { "GATE", false, 0 },
+        { "INTENT", false, 16 },
+        { "CONNECTOR", false, 14 },
+        { "SIGNED", false, 0 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP_JSON json_t *answer = NULL;
@@ -158,8 +165,7 @@ static int run_list(struct cli *cli)
         return code;
     if (args_has(cli->args, "json"))
         return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
-    json_array_foreach (json_object_get(answer, "actions"), i, item)
-        put_list_row(table, item);
+    json_array_foreach(json_object_get(answer, "actions"), i, item) put_list_row(table, item);
     if (table_rows(table))
         code = table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
     else

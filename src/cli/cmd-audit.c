@@ -19,8 +19,8 @@ static const char *payload_text(const json_t *event, const char *key)
 /* What the event is about: the first of these that it names, else its session. */
 static void subject_of(const json_t *event, char *out, size_t size)
 {
-    static const char *const KEYS[] = { "aileron.action.name", "aileron.action.fqn",   "aileron.connector.fqn", "aileron.binding.name",
-        "aileron.approval.id", "aileron.vault.path", "aileron.keyring.authority" };
+    static const char *const KEYS[] = { "aileron.action.name", "aileron.action.fqn", "aileron.connector.fqn",
+        "aileron.binding.name", "aileron.approval.id", "aileron.vault.path", "aileron.keyring.authority" };
     const char *version, *session = json_get_str(event, "session_id");
 
     out[0] = '\0';
@@ -42,8 +42,10 @@ static enum style result_of(const json_t *event, char *out, size_t size)
 {
     const json_t *payload = json_object_get(event, "payload");
     const json_t *duration = json_object_get(payload, "aileron.execution.duration_ms");
-    const char *class = payload_text(event, "aileron.failure.class"), *decision = payload_text(event, "aileron.approval.decision");
-    const char *consent = payload_text(event, "aileron.consent.decision"), *signature = payload_text(event, "aileron.signature.status");
+    const char *class = payload_text(event, "aileron.failure.class"),
+               *decision = payload_text(event, "aileron.approval.decision");
+    const char *consent = payload_text(event, "aileron.consent.decision"),
+               *signature = payload_text(event, "aileron.signature.status");
 
     out[0] = '\0';
     if (class) {
@@ -92,8 +94,12 @@ static int build_query(struct cli *cli, struct buf *path)
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
-        { "TIME", false, 0 },  { "EVENT", false, 12 },  { "ABOUT", false, 14 },
-        { "BY", false, 8 },    { "RESULT", false, 10 }, { "ID", false, 0 },
+        { "TIME", false, 0 },
+        { "EVENT", false, 12 },
+        { "ABOUT", false, 14 },
+        { "BY", false, 8 },
+        { "RESULT", false, 10 },
+        { "ID", false, 0 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP(buf_free) struct buf path = BUF_INIT(8192);
@@ -154,14 +160,16 @@ static int run_show(struct cli *cli)
     event = json_object_get(answer, "event") ? json_object_get(answer, "event") : answer;
     actor = json_object_get(event, "actor");
     print_field(cli->out, "event", json_get_str(event, "event_type"));
-    print_fieldf(cli->out, "time", "%s (%s)", print_local_time(json_get_str(event, "timestamp"), when), json_get_str(event, "timestamp"));
+    print_fieldf(
+        cli->out, "time", "%s (%s)", print_local_time(json_get_str(event, "timestamp"), when), json_get_str(event, "timestamp"));
     print_field(cli->out, "id", json_get_str(event, "audit_id"));
     print_fieldf(cli->out, "number", "%lld", (long long) json_integer_value(json_object_get(event, "seq")));
     print_field(cli->out, "session", json_get_str(event, "session_id"));
     print_fieldf(cli->out, "by", "%s %s", json_get_str(actor, "type") ? json_get_str(actor, "type") : "?",
         json_get_str(actor, "id") ? json_get_str(actor, "id") : "");
     print_field(cli->out, "chained to", json_get_str(event, "prev"));
-    json_object_foreach (json_object_get(event, "payload"), key, member) {
+    json_object_foreach(json_object_get(event, "payload"), key, member)
+    {
         CLEANUP_FREE char *value = print_member(json_object_get(event, "payload"), key);
 
         fprintf(cli->out, "  %s%-32s%s ", term_style(cli->out, STYLE_DIM), key, term_end(cli->out));
@@ -204,7 +212,8 @@ static int run_verify(struct cli *cli)
     }
     files = json_integer_value(json_object_get(verdict, "files"));
     fprintf(cli->out, "%sintact%s: %lld events in %lld %s, each chained to the one before\n", term_style(cli->out, STYLE_GOOD),
-        term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")), files, files == 1 ? "file" : "files");
+        term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")), files,
+        files == 1 ? "file" : "files");
     print_field(cli->out, "head", json_get_str(verdict, "head"));
     return CODE_DONE;
 }
@@ -213,7 +222,8 @@ const struct command COMMAND_AUDIT_VERIFY = {
     .name = "audit verify",
     .operands = "",
     .about = "check that no receipt was edited, cut or reordered",
-    .details = "Reads every receipt and compares the chain of hashes. Exits 0 when it is intact, 1 with the place of the first fault when not.",
+    .details = "Reads every receipt and compares the chain of hashes. Exits 0 when it is intact, 1 with the place of the first "
+               "fault when not.",
     .options = { OPTION_JSON },
     .run = run_verify,
 };

@@ -25,7 +25,11 @@ static char *value_text(const json_t *setting, const char *key)
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
-        { "SETTING", false, 0 }, { "VALUE", false, 10 }, { "DEFAULT", false, 10 }, { "FROM", false, 0 }, { "ABOUT", false, 20 },
+        { "SETTING", false, 0 },
+        { "VALUE", false, 10 },
+        { "DEFAULT", false, 10 },
+        { "FROM", false, 0 },
+        { "ABOUT", false, 20 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP_JSON json_t *answer = NULL;
@@ -37,7 +41,8 @@ static int run_list(struct cli *cli)
         return code;
     if (args_has(cli->args, "json"))
         return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
-    json_array_foreach (json_object_get(answer, "settings"), i, item) {
+    json_array_foreach(json_object_get(answer, "settings"), i, item)
+    {
         CLEANUP_FREE char *value = value_text(item, "value");
         CLEANUP_FREE char *standard = value_text(item, "default");
         const char *source = json_get_str(item, "source");
@@ -70,7 +75,8 @@ static const json_t *find_setting(const json_t *answer, const char *key)
     char hint[128];
     size_t i;
 
-    json_array_foreach ((json_t *) settings, i, item) {
+    json_array_foreach((json_t *) settings, i, item)
+    {
         const char *have = json_get_str(item, "key");
 
         if (have && !strcmp(have, key))
@@ -162,7 +168,8 @@ const struct command COMMAND_CONFIG_SET = {
     .name = "config set",
     .operands = "KEY VALUE",
     .about = "change one setting",
-    .details = "VALUE is a number, true, false, text, or a JSON list. An empty VALUE ('') takes the setting back to its default. The settings "
+    .details = "VALUE is a number, true, false, text, or a JSON list. An empty VALUE ('') takes the setting back to its default. "
+               "The settings "
                "are kept in config.toml of the home.",
     .words_min = 2,
     .words_max = 2,

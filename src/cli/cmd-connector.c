@@ -69,8 +69,13 @@ const struct command COMMAND_CONNECTOR_INSTALL = {
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
-        { "CONNECTOR", false, 16 }, { "VERSION", false, 0 }, { "SIGNED", false, 0 }, { "CREDENTIAL", false, 0 }, { "HOSTS", false, 12 },
-        { "USED BY", false, 12 },   { "HASH", false, 14 },
+        { "CONNECTOR", false, 16 },
+        { "VERSION", false, 0 },
+        { "SIGNED", false, 0 },
+        { "CREDENTIAL", false, 0 },
+        { "HOSTS", false, 12 },
+        { "USED BY", false, 12 },
+        { "HASH", false, 14 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP_JSON json_t *answer = NULL;
@@ -82,7 +87,8 @@ static int run_list(struct cli *cli)
         return code;
     if (args_has(cli->args, "json"))
         return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
-    json_array_foreach (json_object_get(answer, "connectors"), i, item) {
+    json_array_foreach(json_object_get(answer, "connectors"), i, item)
+    {
         CLEANUP_FREE char *hosts = print_list(json_object_get(item, "hosts"));
         CLEANUP_FREE char *used_by = print_list(json_object_get(item, "used_by"));
         bool is_unsigned = json_is_true(json_object_get(item, "unsigned"));
@@ -121,7 +127,8 @@ static bool ends_with(const char *text, const char *suffix)
 /* Does `word` name this connector: its hash (or 8 and more of its digits), FQN, or FQN@VERSION? */
 static bool is_named(const json_t *connector, const char *word)
 {
-    const char *hash = json_get_str(connector, "hash"), *fqn = json_get_str(connector, "fqn"), *version = json_get_str(connector, "version");
+    const char *hash = json_get_str(connector, "hash"), *fqn = json_get_str(connector, "fqn"),
+               *version = json_get_str(connector, "version");
     size_t fqn_len = fqn ? strlen(fqn) : 0;
 
     if (!hash || !fqn || !version)
@@ -130,7 +137,8 @@ static bool is_named(const json_t *connector, const char *word)
         return true;
     if (!strncmp(word, fqn, fqn_len) && word[fqn_len] == '@' && !strcmp(word + fqn_len + 1, version))
         return true;
-    return strlen(word) >= 8 && ((ends_with(hash, word)) || (!strncmp(hash, "sha256:", 7) && !strncmp(hash + 7, word, strlen(word))));
+    return strlen(word) >= 8 &&
+           ((ends_with(hash, word)) || (!strncmp(hash, "sha256:", 7) && !strncmp(hash + 7, word, strlen(word))));
 }
 
 static int run_remove(struct cli *cli)
@@ -145,7 +153,8 @@ static int run_remove(struct cli *cli)
 
     if (code)
         return code;
-    json_array_foreach (json_object_get(answer, "connectors"), i, item) {
+    json_array_foreach(json_object_get(answer, "connectors"), i, item)
+    {
         if (is_named(item, word)) {
             hash = json_get_str(item, "hash");
             found++;
@@ -154,7 +163,8 @@ static int run_remove(struct cli *cli)
     if (!found)
         return cli_failf(CODE_FAILED, "aileron connector list", "no connector \"%s\" is installed", word);
     if (found > 1)
-        return cli_failf(CODE_FAILED, "name it by its hash: aileron connector list", "%zu versions of %s are installed", found, word);
+        return cli_failf(
+            CODE_FAILED, "name it by its hash: aileron connector list", "%zu versions of %s are installed", found, word);
     path = cli_path("/v1/connectors/", hash, "");
     if (!path)
         return cli_failf(CODE_FAILED, NULL, "out of memory");
@@ -171,8 +181,9 @@ const struct command COMMAND_CONNECTOR_REMOVE = {
     .name = "connector remove",
     .operands = "NAME[@VERSION]|HASH",
     .about = "remove a connector",
-    .details = "A connector is named by its FQN, by FQN@VERSION, or by its hash, of which eight digits of the start or end are enough. "
-               "Actions that need it stay and fail until it is installed again.",
+    .details =
+        "A connector is named by its FQN, by FQN@VERSION, or by its hash, of which eight digits of the start or end are enough. "
+        "Actions that need it stay and fail until it is installed again.",
     .words_min = 1,
     .words_max = 1,
     .options = { OPTION_JSON },

@@ -53,7 +53,8 @@ static int check_already(struct cli *cli, const struct daemon_flags *flags)
     if (r < 0)
         return cli_fail(CODE_FAILED, &err);
     if (r > 0)
-        return cli_failf(CODE_FAILED, "aileron stop, then start it again", "the daemon already runs, with other development flags");
+        return cli_failf(
+            CODE_FAILED, "aileron stop, then start it again", "the daemon already runs, with other development flags");
     cli_note("aileron: the daemon runs already (pid %d)", (int) pid);
     return CODE_DONE;
 }
@@ -117,8 +118,9 @@ static int run_stop(struct cli *cli)
     return CODE_DONE;
 }
 
-#define STOP_DETAILS                                                                                                              \
-    "Asks the daemon to end, waits until its process is gone and returns. Calls that run are answered with a failure. A daemon that " \
+#define STOP_DETAILS                                                                                                             \
+    "Asks the daemon to end, waits until its process is gone and returns. Calls that run are answered with a failure. A daemon " \
+    "that "                                                                                                                      \
     "does not react is killed after ten seconds; what it had written is safe. Exits 0 also when no daemon runs."
 
 const struct command COMMAND_STOP = {

@@ -16,7 +16,7 @@
 
 #include "base/banned.h"
 
-#define BASE_MAX       48 /* longer, and the sockets would not fit into the home */
+#define BASE_MAX        48 /* longer, and the sockets would not fit into the home */
 #define LOG_LINES_SHOWN "20"
 
 static volatile sig_atomic_t interrupted;
@@ -153,13 +153,15 @@ const struct command COMMAND_DEMO = {
     .name = "demo",
     .operands = "",
     .about = "watch an agent work on an invented mailbox and calendar",
-    .details = "In a temporary home a small Google Workspace starts on this machine, the bundled Google connector and four actions are "
-               "installed, and an agent lists five mails through aileron-mcp, reads them in parallel, looks at the week and drafts a "
-               "reply. The receipts of all that are listed and verified. It needs no account and no network, takes a few seconds, leaves "
-               "nothing behind and exits 1 when a step failed.\n"
-               "\n"
-               "--auto-approve answers every approval with yes; without a terminal the demo behaves as with it. No step of this version "
-               "needs an approval.",
+    .details =
+        "In a temporary home a small Google Workspace starts on this machine, the bundled Google connector and four actions are "
+        "installed, and an agent lists five mails through aileron-mcp, reads them in parallel, looks at the week and drafts a "
+        "reply. The receipts of all that are listed and verified. It needs no account and no network, takes a few seconds, "
+        "leaves "
+        "nothing behind and exits 1 when a step failed.\n"
+        "\n"
+        "--auto-approve answers every approval with yes; without a terminal the demo behaves as with it. No step of this version "
+        "needs an approval.",
     .options = { { "auto-approve", 0, NULL, false, "approve without asking" } },
     .run = run_demo,
 };

@@ -11,8 +11,13 @@ const struct command COMMAND_SESSIONS = { .name = "sessions", .operands = "", .a
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
-        { "SESSION", false, 0 }, { "AGENT", false, 8 },     { "FOLDER", false, 12 }, { "STARTED", false, 0 },
-        { "STATE", false, 0 },   { "LAST SEEN", false, 0 }, { "CALLS", true, 0 },
+        { "SESSION", false, 0 },
+        { "AGENT", false, 8 },
+        { "FOLDER", false, 12 },
+        { "STARTED", false, 0 },
+        { "STATE", false, 0 },
+        { "LAST SEEN", false, 0 },
+        { "CALLS", true, 0 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP_JSON json_t *answer = NULL;
@@ -24,7 +29,8 @@ static int run_list(struct cli *cli)
         return code;
     if (args_has(cli->args, "json"))
         return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
-    json_array_foreach (json_object_get(answer, "sessions"), i, item) {
+    json_array_foreach(json_object_get(answer, "sessions"), i, item)
+    {
         char started[PRINT_TIME_MAX], seen[PRINT_TIME_MAX];
         bool open = !json_is_string(json_object_get(item, "ended_at"));
 

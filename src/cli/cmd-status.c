@@ -17,7 +17,8 @@ static void put_overrides(FILE *out, const json_t *status)
     const json_t *text;
     size_t i;
 
-    json_array_foreach (json_object_get(status, "overrides"), i, text) {
+    json_array_foreach(json_object_get(status, "overrides"), i, text)
+    {
         fprintf(out, "%s! DEVELOPMENT OVERRIDE: ", term_style(out, STYLE_BAD));
         term_put(out, json_string_value(text) ? json_string_value(text) : "?");
         fprintf(out, "%s\n", term_end(out));
@@ -29,7 +30,8 @@ static void put_degraded(FILE *out, const json_t *status)
     const json_t *item;
     size_t i;
 
-    json_array_foreach (json_object_get(status, "degraded"), i, item) {
+    json_array_foreach(json_object_get(status, "degraded"), i, item)
+    {
         const char *what = json_get_str(item, "what"), *todo = json_get_str(item, "do");
 
         fprintf(out, "%s! ", term_style(out, STYLE_WARN));
@@ -50,7 +52,8 @@ static void put_object(FILE *out, const char *name, const json_t *object)
     const char *key;
     json_t *member;
 
-    json_object_foreach ((json_t *) object, key, member) {
+    json_object_foreach((json_t *) object, key, member)
+    {
         CLEANUP_FREE char *value = print_member(object, key);
 
         buf_printf(&text, "%s%s %s", text.len ? ", " : "", key, value ? value : "?");
@@ -71,7 +74,8 @@ static void put_status(FILE *out, const json_t *status)
     put_overrides(out, status);
     put_degraded(out, status);
     print_field(out, "version", json_get_str(status, "version"));
-    print_fieldf(out, "daemon", "running, pid %lld, for %s (since %s)", (long long) json_integer_value(json_object_get(status, "pid")),
+    print_fieldf(out, "daemon", "running, pid %lld, for %s (since %s)",
+        (long long) json_integer_value(json_object_get(status, "pid")),
         print_duration(json_integer_value(json_object_get(status, "uptime_s")), uptime),
         print_local_time(json_get_str(status, "started_at"), started));
     print_field(out, "home", json_get_str(status, "home"));
@@ -80,8 +84,9 @@ static void put_status(FILE *out, const json_t *status)
     print_field(out, "vault", json_get_str(status, "vault_state"));
     print_fieldf(out, "actions", "%lld, %lld enabled", count(status, "actions"), count(status, "actions_enabled"));
     print_fieldf(out, "connectors", "%lld", count(status, "connectors"));
-    print_fieldf(out, "now", "%lld calls running, %lld approvals pending, %lld sessions open, %lld workers", count(status, "calls_running"),
-        count(status, "approvals_pending"), count(status, "sessions_open"), count(status, "workers"));
+    print_fieldf(out, "now", "%lld calls running, %lld approvals pending, %lld sessions open, %lld workers",
+        count(status, "calls_running"), count(status, "approvals_pending"), count(status, "sessions_open"),
+        count(status, "workers"));
     put_object(out, "confinement", json_object_get(status, "confinement"));
     put_object(out, "restarts", json_object_get(status, "restarts"));
 }
@@ -124,10 +129,11 @@ static int run_status(struct cli *cli)
     return CODE_DONE;
 }
 
-#define DETAILS                                                                                                                   \
-    "Shows the version, whether the daemon runs, the state of the vault, development overrides, how well the programs are confined " \
-    "on this kernel, and what is degraded together with what to do about it.\n"                                                   \
-    "\n"                                                                                                                          \
+#define DETAILS                                                                                                                  \
+    "Shows the version, whether the daemon runs, the state of the vault, development overrides, how well the programs are "      \
+    "confined "                                                                                                                  \
+    "on this kernel, and what is degraded together with what to do about it.\n"                                                  \
+    "\n"                                                                                                                         \
     "Never starts the daemon. Exits 0 when the daemon answers and 1 when it does not run."
 
 const struct command COMMAND_STATUS = {

@@ -20,7 +20,10 @@ struct option {
     const char *about; /* one line */
 };
 
-#define OPTION_JSON { "json", 0, NULL, false, "print the answer as JSON" }
+#define OPTION_JSON                                                                                                              \
+    {                                                                                                                            \
+        "json", 0, NULL, false, "print the answer as JSON"                                                                       \
+    }
 
 #define COMMAND_OPTIONS_MAX 8
 #define COMMAND_ANY_WORDS   4096

@@ -117,8 +117,12 @@ static const struct {
     const char *type;
     int (*convert)(const char *name, const char *text, json_t **ret_value, struct err *err);
 } TYPES[] = {
-    { "string", convert_string },   { "integer", convert_integer }, { "number", convert_number },
-    { "boolean", convert_boolean }, { "array", convert_array },     { "object", convert_object },
+    { "string", convert_string },
+    { "integer", convert_integer },
+    { "number", convert_number },
+    { "boolean", convert_boolean },
+    { "array", convert_array },
+    { "object", convert_object },
 };
 
 int convert_value(const char *type, const char *name, const char *text, json_t **ret_value, struct err *err)
@@ -134,7 +138,8 @@ static const json_t *find_input(const json_t *inputs, const char *name)
     const json_t *input;
     size_t i;
 
-    json_array_foreach ((json_t *) inputs, i, input) {
+    json_array_foreach((json_t *) inputs, i, input)
+    {
         const char *have = json_get_str(input, "name");
 
         if (have && !strcmp(have, name))
@@ -150,7 +155,8 @@ static int fail_unknown(const json_t *inputs, const char *name, struct err *err)
     const json_t *input;
     size_t i;
 
-    json_array_foreach ((json_t *) inputs, i, input) {
+    json_array_foreach((json_t *) inputs, i, input)
+    {
         const char *have = json_get_str(input, "name");
 
         if (have && text_is_near(name, have, &distance) && distance < best) {
@@ -215,7 +221,8 @@ const char *convert_missing(const json_t *inputs, const json_t *args)
     const json_t *input;
     size_t i;
 
-    json_array_foreach ((json_t *) inputs, i, input) {
+    json_array_foreach((json_t *) inputs, i, input)
+    {
         const char *name = json_get_str(input, "name");
 
         if (name && !json_is_false(json_object_get(input, "required")) && !json_object_get(args, name))

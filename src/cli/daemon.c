@@ -75,8 +75,8 @@ static size_t flag_arguments(const struct daemon_flags *flags, const char **argu
 #define FLAG_ARGUMENTS_MAX (4 + 2 * DAEMON_CONNECT_TO_MAX)
 
 /* The daemon's log exists before it can say anything, so what a crash at start prints is kept there too. */
-static int start_program(const struct home *home, const struct daemon_flags *flags, int ready_fd, pid_t *ret_pid, int *ret_pidfd,
-    struct err *err)
+static int start_program(
+    const struct home *home, const struct daemon_flags *flags, int ready_fd, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
     const struct passwd *user = getpwuid(geteuid());
     CLEANUP_FREE char *libexec = NULL;
@@ -101,17 +101,26 @@ static int start_program(const struct home *home, const struct daemon_flags *fla
     argv[n++] = "--ready-fd";
     argv[n++] = "3";
 
-    const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", home_variable, NULL };
+    const char *const envp[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+        home_variable, NULL };
     struct proc_spec spec = {
-        .program_fd = program_fd, .argv = argv, .envp = envp, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1,
-        .fds = { ready_fd }, .fds_len = 1, .die_with_parent = flags->die_with_parent, .new_session = true,
+        .program_fd = program_fd,
+        .argv = argv,
+        .envp = envp,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = -1,
+        .fds = { ready_fd },
+        .fds_len = 1,
+        .die_with_parent = flags->die_with_parent,
+        .new_session = true,
     };
     return proc_start(&spec, ret_pid, ret_pidfd, err);
 }
 
 /* Runs start_program with the folder and mask that the daemon shall have; both are put back. */
-static int start_clean(const struct home *home, const struct daemon_flags *flags, int ready_fd, pid_t *ret_pid, int *ret_pidfd,
-    struct err *err)
+static int start_clean(
+    const struct home *home, const struct daemon_flags *flags, int ready_fd, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
     CLEANUP_CLOSE int folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     mode_t mask = umask(077);

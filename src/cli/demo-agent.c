@@ -59,8 +59,14 @@ static int spawn(struct agent *agent, const char *home, struct err *err)
 
     const char *const argv[] = { "aileron-mcp", "--agent", "demo", NULL };
     const char *const envp[] = { variable, "LANG=C.UTF-8", NULL };
-    struct proc_spec spec = { .program_fd = program, .argv = argv, .envp = envp, .stdin_fd = child_in, .stdout_fd = child_out,
-        .stderr_fd = STDERR_FILENO, .die_with_parent = true, .new_session = true };
+    struct proc_spec spec = { .program_fd = program,
+        .argv = argv,
+        .envp = envp,
+        .stdin_fd = child_in,
+        .stdout_fd = child_out,
+        .stderr_fd = STDERR_FILENO,
+        .die_with_parent = true,
+        .new_session = true };
 
     return proc_start(&spec, &agent->pid, &agent->pidfd, err);
 }
@@ -124,7 +130,8 @@ static int receive(struct agent *agent, int64_t deadline, json_t **ret_message, 
 static int send_request(struct agent *agent, const char *method, json_t *params, int *ret_id, struct err *err)
 {
     *ret_id = ++agent->next_id;
-    return send_message(agent, json_pack("{s:s,s:i,s:s,s:o*}", "jsonrpc", "2.0", "id", *ret_id, "method", method, "params", params), err);
+    return send_message(
+        agent, json_pack("{s:s,s:i,s:s,s:o*}", "jsonrpc", "2.0", "id", *ret_id, "method", method, "params", params), err);
 }
 
 /* The result of an answer, or its error as ours. */
@@ -163,11 +170,13 @@ int agent_start(const char *home, const volatile sig_atomic_t *interrupted, stru
 
     if (!agent)
         return -ENOMEM;
-    *agent = (struct agent) { .in = -1, .out = -1, .pidfd = -1, .received = BUF_INIT(MESSAGE_MAX), .interrupted = interrupted };
+    *agent = (struct agent){ .in = -1, .out = -1, .pidfd = -1, .received = BUF_INIT(MESSAGE_MAX), .interrupted = interrupted };
     r = spawn(agent, home, err);
     if (r >= 0)
-        r = request(agent, "initialize", json_pack("{s:s,s:{},s:{s:s,s:s}}", "protocolVersion", PROTOCOL, "capabilities", "clientInfo",
-            "name", "aileron-demo", "version", AILERON_VERSION), &result, err);
+        r = request(agent, "initialize",
+            json_pack("{s:s,s:{},s:{s:s,s:s}}", "protocolVersion", PROTOCOL, "capabilities", "clientInfo", "name", "aileron-demo",
+                "version", AILERON_VERSION),
+            &result, err);
     if (r >= 0)
         r = send_message(agent, json_pack("{s:s,s:s}", "jsonrpc", "2.0", "method", "notifications/initialized"), err);
     if (r < 0)

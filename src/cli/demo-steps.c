@@ -19,10 +19,10 @@
 
 #include "base/banned.h"
 
-#define FQN        "local://google"
+#define FQN         "local://google"
 #define PROVIDER_MS 100 /* how long the stand-in takes over each answer */
-#define MAILS      5
-#define INDENT     "     "
+#define MAILS       5
+#define INDENT      "     "
 
 /* Runs one of our own commands in the tour's home, after showing it as a person would type it. */
 static int run_command(struct demo *demo, char *const *argv, const char *shown)
@@ -46,9 +46,9 @@ static int start_workspace(struct demo *demo, struct err *err)
 
 static int write_credentials(struct demo *demo, const char *path, struct err *err)
 {
-    CLEANUP_JSON json_t *file = json_pack("{s:[{s:s,s:s,s:s,s:[s,s],s:s}]}", "credentials", "binding", "oauth2/google/mara", "connector_fqn",
-        FQN, "kind", "oauth2", "origins", "https://gmail.googleapis.com:443", "https://www.googleapis.com:443", "value",
-        demo->workspace.token);
+    CLEANUP_JSON json_t *file = json_pack("{s:[{s:s,s:s,s:s,s:[s,s],s:s}]}", "credentials", "binding", "oauth2/google/mara",
+        "connector_fqn", FQN, "kind", "oauth2", "origins", "https://gmail.googleapis.com:443", "https://www.googleapis.com:443",
+        "value", demo->workspace.token);
     CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
 
     if (!file || json_write(file, &text) < 0)
@@ -60,8 +60,9 @@ static int start_daemon(struct demo *demo, struct err *err)
 {
     CLEANUP_FREE char *credentials = NULL;
     char gmail[96], calendar[96];
-    struct daemon_flags flags = { .dev_ca = demo->workspace.ca_path, .dev_connect_to = { gmail, calendar }, .dev_connect_to_len = 2,
-        .die_with_parent = true };
+    struct daemon_flags flags = {
+        .dev_ca = demo->workspace.ca_path, .dev_connect_to = { gmail, calendar }, .dev_connect_to_len = 2, .die_with_parent = true
+    };
     int r;
 
     if (asprintf(&credentials, "%s/credentials.json", demo->dir) < 0)
@@ -122,7 +123,8 @@ static int connect_agent(struct demo *demo, struct err *err)
     if (r < 0)
         return r;
     fprintf(demo->out, INDENT "its tools:");
-    json_array_foreach (tools, i, tool) {
+    json_array_foreach(tools, i, tool)
+    {
         fprintf(demo->out, "%s ", i ? "," : "");
         term_put(demo->out, json_get_str(tool, "name") ? json_get_str(tool, "name") : "?");
     }
@@ -160,12 +162,11 @@ static void put_fitted(FILE *out, const char *text, size_t indent)
 /* "Anna Müller" of `Anna Müller <anna@example.org>`. malloc'd. */
 static char *display_name(const char *from)
 {
-    size_t len = strcspn(from, "<");
+    size_t skip = *from == '"' ? 1 : 0, len = strcspn(from, "<");
 
-    while (len && (from[len - 1] == ' ' || from[len - 1] == '"'))
+    while (len > skip && (from[len - 1] == ' ' || from[len - 1] == '"'))
         len--;
-    from += *from == '"';
-    return strndup(from, len - (len && from[-1] == '"'));
+    return len > skip ? strndup(from + skip, len - skip) : strdup(from);
 }
 
 static void put_digest(struct demo *demo)
@@ -202,7 +203,8 @@ static int list_and_read(struct demo *demo, struct err *err)
     r = read_mails(demo, ids, &ms, err);
     if (r < 0)
         return r;
-    fprintf(demo->out, INDENT "%d mails read at once in %lld ms; the provider takes %d ms over each\n", MAILS, (long long) ms, PROVIDER_MS);
+    fprintf(demo->out, INDENT "%d mails read at once in %lld ms; the provider takes %d ms over each\n", MAILS, (long long) ms,
+        PROVIDER_MS);
     put_digest(demo);
     return 0;
 }
@@ -240,8 +242,7 @@ static int show_week(struct demo *demo, struct err *err)
     if (r < 0)
         return r;
     events = json_object_get(output, "events");
-    json_array_foreach ((json_t *) events, i, event)
-        put_event(demo->out, event);
+    json_array_foreach((json_t *) events, i, event) put_event(demo->out, event);
     return json_array_size(events) ? 0 : err_set(err, EPROTO, "the week is empty");
 }
 
@@ -255,7 +256,8 @@ static char *address_of(const char *from)
 
 static int draft_reply(struct demo *demo, struct err *err)
 {
-    static const char TEXT[] = "Hi Anna,\n\npages 4 to 9 are fine. Take the larger sum, 24,000 €, for the pilot in München.\n\nBest\nMara\n";
+    static const char TEXT[] =
+        "Hi Anna,\n\npages 4 to 9 are fine. Take the larger sum, 24,000 €, for the pilot in München.\n\nBest\nMara\n";
     const json_t *mail = demo->mails[0];
     const char *subject = json_get_str(mail, "subject");
     CLEANUP_FREE char *to = address_of(json_get_str(mail, "from"));
@@ -296,11 +298,14 @@ static int verify_audit(struct demo *demo, struct err *err)
 
 const struct demo_step DEMO_STEPS[] = {
     { "A Google Workspace of its own starts on 127.0.0.1, with an invented mailbox and calendar.", start_workspace },
-    { "The daemon starts. Its keeper alone gets the access token, and overrides lead googleapis.com to the stand-in.", start_daemon },
-    { "The Google connector is installed: WebAssembly in a sandbox that may reach two hosts and nothing else.", install_connector },
+    { "The daemon starts. Its keeper alone gets the access token, and overrides lead googleapis.com to the stand-in.",
+        start_daemon },
+    { "The Google connector is installed: WebAssembly in a sandbox that may reach two hosts and nothing else.",
+        install_connector },
     { "Four actions say what an agent may do. Sending mail is not among them.", add_actions },
     { "The agent connects through aileron-mcp. It gets tools, and no credential.", connect_agent },
-    { "It lists five mails and reads them in parallel. One of them gives orders to AI assistants; there is nothing to steal.", list_and_read },
+    { "It lists five mails and reads them in parallel. One of them gives orders to AI assistants; there is nothing to steal.",
+        list_and_read },
     { "It looks at the week.", show_week },
     { "It drafts a reply to the first mail.", draft_reply },
     { "Everything left a receipt, written before its effect.", list_audit },

@@ -16,7 +16,7 @@
 
 #include "base/banned.h"
 
-#define START_MS 5000
+#define START_MS       5000
 #define LINE_MAX_BYTES 8192
 
 /* The line with port, certificate and token. */
@@ -83,8 +83,14 @@ int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspa
 
     const char *const argv[] = { "aileron-demo-workspace", "--dir", dir, "--delay-ms", delay, NULL };
     const char *const envp[] = { "LANG=C.UTF-8", NULL };
-    struct proc_spec spec = { .program_fd = program, .argv = argv, .envp = envp, .stdin_fd = in_read, .stdout_fd = out_write,
-        .stderr_fd = STDERR_FILENO, .die_with_parent = true, .new_session = true };
+    struct proc_spec spec = { .program_fd = program,
+        .argv = argv,
+        .envp = envp,
+        .stdin_fd = in_read,
+        .stdout_fd = out_write,
+        .stderr_fd = STDERR_FILENO,
+        .die_with_parent = true,
+        .new_session = true };
 
     r = proc_start(&spec, &ret_workspace->pid, &ret_workspace->pidfd, err);
     if (r < 0)

@@ -24,7 +24,10 @@ struct workspace {
     char *ca_path, *token;
 };
 
-#define WORKSPACE_NONE { .stdin_fd = -1, .pidfd = -1 }
+#define WORKSPACE_NONE                                                                                                           \
+    {                                                                                                                            \
+        .stdin_fd = -1, .pidfd = -1                                                                                              \
+    }
 
 /* Starts it and waits until it listens. `dir` gets its certificate. */
 int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err);
@@ -64,7 +67,7 @@ struct demo {
 };
 
 struct demo_step {
-    const char *line; /* what it is about */
+    const char *line;                               /* what it is about */
     int (*run)(struct demo *demo, struct err *err); /* 0, or negative with words; -ECANCELED: they were printed */
 };
 

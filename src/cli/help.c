@@ -15,8 +15,9 @@
 #define NAME_WIDTH   20
 #define OPTION_WIDTH 26
 
-static const char EXIT_CODES[] = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 vault locked and nobody to ask, 4 the daemon could not "
-                                 "be started, 75 an approval is pending.";
+static const char EXIT_CODES[] =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 vault locked and nobody to ask, 4 the daemon could not "
+    "be started, 75 an approval is pending.";
 
 static void put_row(FILE *file, const char *name, const char *about, size_t width)
 {
@@ -54,8 +55,8 @@ void help_usage(FILE *file, const struct command *command)
     if (command_is_group(command))
         fprintf(file, "usage: aileron %s COMMAND [options]\n", command->name);
     else
-        fprintf(file, "usage: aileron %s%s%s%s\n", command->name, command->options[0].name ? " [options]" : "", operands ? " " : "",
-            command->operands);
+        fprintf(file, "usage: aileron %s%s%s%s\n", command->name, command->options[0].name ? " [options]" : "",
+            operands ? " " : "", command->operands);
 }
 
 static void put_options(FILE *file, const struct command *command)
@@ -67,8 +68,8 @@ static void put_options(FILE *file, const struct command *command)
 
         if (option->letter)
             snprintf(letter, sizeof(letter), "-%c, ", option->letter);
-        snprintf(text, sizeof(text), "%s--%s%s%s%s", letter, option->name, option->value ? " " : "", option->value ? option->value : "",
-            option->repeatable ? " …" : "");
+        snprintf(text, sizeof(text), "%s--%s%s%s%s", letter, option->name, option->value ? " " : "",
+            option->value ? option->value : "", option->repeatable ? " …" : "");
         fprintf(file, "  %s%*s %s\n", text, text_columns(text) < OPTION_WIDTH ? (int) (OPTION_WIDTH - text_columns(text)) : 0, "",
             option->about);
     }

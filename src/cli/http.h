@@ -21,15 +21,18 @@
 
 struct http_reader {
     int state;
-    int status;         /* of the final answer */
+    int status; /* of the final answer */
     bool chunked, has_length, no_body;
-    uint64_t left;      /* of the body or of the current chunk */
+    uint64_t left;       /* of the body or of the current chunk */
     size_t header_bytes; /* of status line, headers, chunk sizes and trailers together */
     struct buf line;
     struct buf body;
 };
 
-#define HTTP_READER_INIT { .line = BUF_INIT(HTTP_HEADER_MAX), .body = BUF_INIT(HTTP_BODY_MAX) }
+#define HTTP_READER_INIT                                                                                                         \
+    {                                                                                                                            \
+        .line = BUF_INIT(HTTP_HEADER_MAX), .body = BUF_INIT(HTTP_BODY_MAX)                                                       \
+    }
 
 /* Takes received bytes. 0: wants more; 1: the answer is complete; -EPROTO, -E2BIG, -ENOMEM with words in `err`. */
 int http_reader_feed(struct http_reader *reader, const char *data, size_t len, struct err *err);
@@ -48,8 +51,8 @@ struct http_request {
     const char *method, *path; /* path with query, already escaped */
     const char *body;          /* JSON, or NULL */
     size_t body_len;
-    int timeout_ms;            /* without one byte of answer; 0: none */
-    const struct http_slow *slow;            /* NULL */
+    int timeout_ms;                           /* without one byte of answer; 0: none */
+    const struct http_slow *slow;             /* NULL */
     const volatile sig_atomic_t *interrupted; /* looked at when a signal arrives; NULL */
 };
 
@@ -58,7 +61,10 @@ struct http_response {
     struct buf body;
 };
 
-#define HTTP_RESPONSE_INIT { 0, BUF_INIT(HTTP_BODY_MAX) }
+#define HTTP_RESPONSE_INIT                                                                                                       \
+    {                                                                                                                            \
+        0, BUF_INIT(HTTP_BODY_MAX)                                                                                               \
+    }
 
 /*
  * Connects to a socket of our own user. The descriptor, or -ENOENT and -ECONNREFUSED when nobody listens there,

@@ -12,7 +12,11 @@ static const char *placeholder(const char *type)
     static const struct {
         const char *type, *shown;
     } SHOWN[] = {
-        { "string", "TEXT" }, { "integer", "N" }, { "number", "N" }, { "boolean", "true|false" }, { "object", "JSON" },
+        { "string", "TEXT" },
+        { "integer", "N" },
+        { "number", "N" },
+        { "boolean", "true|false" },
+        { "object", "JSON" },
     };
 
     for (size_t i = 0; type && i < ARRAY_LEN(SHOWN); i++)
@@ -35,14 +39,16 @@ static const char *text_of(const json_t *input, const char *key)
 
 void inputs_print(FILE *file, const json_t *inputs)
 {
-    static const struct table_column COLUMNS[] = { { "INPUT", false, 0 }, { "TYPE", false, 0 }, { "", false, 0 }, { "DESCRIPTION", false, 20 } };
+    static const struct table_column COLUMNS[] = { { "INPUT", false, 0 }, { "TYPE", false, 0 }, { "", false, 0 },
+        { "DESCRIPTION", false, 20 } };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     const json_t *input;
     size_t i;
 
     if (!table || !json_array_size(inputs))
         return;
-    json_array_foreach ((json_t *) inputs, i, input) {
+    json_array_foreach((json_t *) inputs, i, input)
+    {
         bool array = !strcmp(text_of(input, "type"), "array");
 
         table_row(table);
@@ -65,7 +71,8 @@ void inputs_usage(FILE *file, const char *name, const json_t *inputs)
 
     fprintf(file, "usage: aileron action run ");
     term_put(file, name);
-    json_array_foreach ((json_t *) inputs, i, input) {
+    json_array_foreach((json_t *) inputs, i, input)
+    {
         bool array = !strcmp(text_of(input, "type"), "array");
         const char *type = array ? json_get_str(input, "items_type") : json_get_str(input, "type");
 

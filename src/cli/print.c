@@ -38,7 +38,8 @@ static size_t escape(const unsigned char *text, size_t len, struct buf *out, int
         eaten = 2;
     } else if (len >= 3 && text[0] == 0xe2 && (text[1] == 0x80 || text[1] == 0x81)) {
         code = 0x2000u | (text[1] & 0x3fu) << 6 | (text[2] & 0x3fu);
-        eaten = code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? 3 : 0;
+        eaten =
+            code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? 3 : 0;
     }
     if (eaten)
         *error = buf_printf(out, "\\u%04x", code);
@@ -148,9 +149,8 @@ char *print_list(const json_t *array)
     const json_t *item;
     size_t i;
 
-    json_array_foreach ((json_t *) array, i, item)
-        if (json_is_string(item) && buf_printf(&text, "%s%s", text.len ? ", " : "", json_string_value(item)) < 0)
-            return NULL;
+    json_array_foreach((json_t *) array, i, item) if (json_is_string(item) && buf_printf(&text, "%s%s", text.len ? ", " : "",
+                                                                                  json_string_value(item)) < 0) return NULL;
     return buf_take(&text);
 }
 

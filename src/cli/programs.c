@@ -14,7 +14,8 @@
 
 #include "base/banned.h"
 
-static int first_of(const char *const *places, const char *name, const char *probe, const char *what, char **ret_path, struct err *err)
+static int first_of(
+    const char *const *places, const char *name, const char *probe, const char *what, char **ret_path, struct err *err)
 {
     CLEANUP_FREE char *self = NULL;
     int r = proc_self_dir(&self, err);

@@ -12,9 +12,9 @@
 
 #include "base/banned.h"
 
-#define GAP       2
-#define CELL_MAX  4096
-#define ROWS_MAX  100000
+#define GAP      2
+#define CELL_MAX 4096
+#define ROWS_MAX 100000
 
 struct cell {
     char *text;
@@ -71,7 +71,7 @@ void table_row(struct table *table)
     }
     if (table->error)
         return;
-    table->rows[table->rows_len++] = (struct row) { 0 };
+    table->rows[table->rows_len++] = (struct row){ 0 };
     table->at = 0;
 }
 

@@ -12,8 +12,8 @@
 
 struct table_column {
     const char *title;
-    bool right;       /* numbers */
-    size_t least;     /* columns it may be cut down to; 0: never cut */
+    bool right;   /* numbers */
+    size_t least; /* columns it may be cut down to; 0: never cut */
 };
 
 struct table;

@@ -100,7 +100,7 @@ static size_t decode(const unsigned char *text, size_t len, uint32_t *ret)
 static bool steers(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || c == 0x061c || (c >= 0x2028 && c <= 0x202e) ||
-        (c >= 0x2066 && c <= 0x2069);
+           (c >= 0x2066 && c <= 0x2069);
 }
 
 int text_clean(const char *text, size_t len, bool keep_lines, struct buf *out)

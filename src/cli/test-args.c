@@ -36,7 +36,7 @@ static struct parsed parse(int argc, const char *const *argv)
     return parsed;
 }
 
-#define PARSE(...) parse((int) (sizeof((const char *[]) { __VA_ARGS__ }) / sizeof(char *)), (const char *[]) { __VA_ARGS__ })
+#define PARSE(...) parse((int) (sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *)), (const char *[]){ __VA_ARGS__ })
 
 static void expect_refusal(struct parsed parsed, const char *message, const char *hint)
 {

@@ -36,7 +36,7 @@ static void test_groups_come_first(void **state)
 
         for (size_t j = 0; j < i && space; j++)
             found |= command_is_group(COMMANDS[j]) && strlen(COMMANDS[j]->name) == (size_t) (space - COMMANDS[i]->name) &&
-                !strncmp(COMMANDS[j]->name, COMMANDS[i]->name, strlen(COMMANDS[j]->name));
+                     !strncmp(COMMANDS[j]->name, COMMANDS[i]->name, strlen(COMMANDS[j]->name));
         assert_true(found);
     }
 }
@@ -44,7 +44,8 @@ static void test_groups_come_first(void **state)
 static void test_match(void **state)
 {
     char action[] = "action", run[] = "run", status[] = "status", nonsense[] = "nonsense";
-    char *two[] = { action, run, nonsense }, *one[] = { status, run }, *none[] = { nonsense, run }, *group[] = { action, nonsense };
+    char *two[] = { action, run, nonsense }, *one[] = { status, run }, *none[] = { nonsense, run },
+         *group[] = { action, nonsense };
     int used = 0;
 
     assert_string_equal(command_match(3, two, &used)->name, "action run");

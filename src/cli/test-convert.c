@@ -96,7 +96,8 @@ static json_t *inputs(void)
 {
     return json_loads("[{\"name\":\"to\",\"type\":\"string\"},{\"name\":\"count\",\"type\":\"integer\",\"required\":false},"
                       "{\"name\":\"tags\",\"type\":\"array\",\"required\":false},"
-                      "{\"name\":\"sizes\",\"type\":\"array\",\"items_type\":\"integer\",\"required\":false}]", 0, NULL);
+                      "{\"name\":\"sizes\",\"type\":\"array\",\"items_type\":\"integer\",\"required\":false}]",
+        0, NULL);
 }
 
 static void test_pairs(void **state)

@@ -45,11 +45,15 @@ static void test_clean(void **state)
     expect_clean("a\033[2Jb", 6, false, "a" R "[2Jb");
     expect_clean("a\r\nb\tc", 6, false, "a  b c");
     expect_clean("a\r\nb\tc", 6, true, "a\nb\tc");
-    expect_clean("\xc2\x9b" "31m", 5, true, R "31m");
+    expect_clean("\xc2\x9b"
+                 "31m",
+        5, true, R "31m");
     expect_clean("a\0b", 3, true, "a" R "b");
     expect_clean("\xff\xc3", 2, true, R R);
     expect_clean("\xc0\xaf\xed\xa0\x80", 5, true, R R R R R);
-    expect_clean("\xe2\x80\xae" "x", 4, true, R "x");
+    expect_clean("\xe2\x80\xae"
+                 "x",
+        4, true, R "x");
 }
 
 static void test_columns_and_fit(void **state)

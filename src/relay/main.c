@@ -69,8 +69,9 @@ static int carry(const char *socket_path, const char *token)
     char line[RELAY_TOKEN_MAX + 2];
     struct err err = ERR_INIT;
     CLEANUP_CLOSE int fd = relay_connect(socket_path, &err);
-    struct pump pump = { .in = STDIN_FILENO, .out = STDOUT_FILENO, .daemon = fd, .first_line = line, .stop = &stopped,
-        .quiet_ms = QUIET_MS };
+    struct pump pump = {
+        .in = STDIN_FILENO, .out = STDOUT_FILENO, .daemon = fd, .first_line = line, .stop = &stopped, .quiet_ms = QUIET_MS
+    };
 
     if (fd < 0)
         return fail(&err);

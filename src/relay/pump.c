@@ -28,7 +28,7 @@ struct lane {
 };
 
 struct state {
-    struct lane up, down;     /* agent to daemon, daemon to agent */
+    struct lane up, down; /* agent to daemon, daemon to agent */
     struct scan_count asked, answered;
     bool in_open, daemon_open;
     const char *first; /* what is left of the first line */
@@ -96,10 +96,10 @@ static void prepare(const struct pump *pump, const struct state *state, struct p
 {
     bool to_daemon = state->first || !lane_empty(&state->up);
 
-    fds[AT_IN] = (struct pollfd) { .fd = state->in_open && !to_daemon ? pump->in : -1, .events = POLLIN };
+    fds[AT_IN] = (struct pollfd){ .fd = state->in_open && !to_daemon ? pump->in : -1, .events = POLLIN };
     /* The agent's reading end is watched all the time: its loss means that nobody waits for answers. */
-    fds[AT_OUT] = (struct pollfd) { .fd = pump->out, .events = lane_empty(&state->down) ? 0 : POLLOUT };
-    fds[AT_DAEMON] = (struct pollfd) { .fd = state->daemon_open ? pump->daemon : -1 };
+    fds[AT_OUT] = (struct pollfd){ .fd = pump->out, .events = lane_empty(&state->down) ? 0 : POLLOUT };
+    fds[AT_DAEMON] = (struct pollfd){ .fd = state->daemon_open ? pump->daemon : -1 };
     if (lane_empty(&state->down))
         fds[AT_DAEMON].events |= POLLIN;
     if (to_daemon)
@@ -118,7 +118,8 @@ static bool step(const struct pump *pump, struct state *state, const struct poll
         return true;
     }
     /* What the daemon still said is read before its end is believed, so a failed write only stops the writing. */
-    if (fds[AT_DAEMON].revents & POLLOUT && !(state->first ? drain_first(state, pump->daemon) : drain(&state->up, pump->daemon))) {
+    if (fds[AT_DAEMON].revents & POLLOUT &&
+        !(state->first ? drain_first(state, pump->daemon) : drain(&state->up, pump->daemon))) {
         state->first = NULL;
         state->up.start = state->up.end = 0;
         state->in_open = false;
@@ -151,7 +152,7 @@ enum pump_end pump_run(const struct pump *pump)
     enum pump_end end = PUMP_AGENT_DONE;
     sigset_t none;
 
-    state = (struct state) { .in_open = true, .daemon_open = true, .first = pump->first_line };
+    state = (struct state){ .in_open = true, .daemon_open = true, .first = pump->first_line };
     sigemptyset(&none);
     while (!is_over(&state, &end)) {
         struct pollfd fds[AT_LEN];

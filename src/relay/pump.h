@@ -16,11 +16,11 @@ enum pump_end {
 };
 
 struct pump {
-    int in, out;                        /* from and to the agent; blocking or not */
-    int daemon;                         /* socket */
-    const char *first_line;             /* sent to the daemon before anything else, with its newline; NULL */
-    const volatile sig_atomic_t *stop;  /* set by a handler of signals that are blocked but while waiting; NULL */
-    int quiet_ms;                       /* after the agent's end: how long to wait for outstanding answers without hearing anything */
+    int in, out;                       /* from and to the agent; blocking or not */
+    int daemon;                        /* socket */
+    const char *first_line;            /* sent to the daemon before anything else, with its newline; NULL */
+    const volatile sig_atomic_t *stop; /* set by a handler of signals that are blocked but while waiting; NULL */
+    int quiet_ms; /* after the agent's end: how long to wait for outstanding answers without hearing anything */
 };
 
 /* Returns when it is over. Leaves all descriptors open. */

@@ -71,7 +71,7 @@ void scan_feed(struct scan *scan, const char *data, size_t len, struct scan_coun
         if (data[i] == '\n') {
             count->requests += scan->has_id && scan->has_method;
             count->answers += scan->has_id && !scan->has_method;
-            *scan = (struct scan) { 0 };
+            *scan = (struct scan){ 0 };
         } else if (scan->in_string) {
             in_string(scan, data[i]);
         } else {

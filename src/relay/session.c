@@ -25,8 +25,6 @@
 #define ANSWER_MAX (64 * 1024)
 #define TIMEOUT_S  20
 
-extern char **environ;
-
 int relay_connect(const char *path, struct err *err)
 {
     CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -102,7 +100,8 @@ static int post(const struct home *home, const char *path, const char *body, int
     if (fd < 0)
         return fd;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    r = buf_printf(&request, "POST %s HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
+    r = buf_printf(&request,
+        "POST %s HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
         strlen(body), body);
     if (r >= 0)
         r = send_all(fd, request.data, request.len);
@@ -110,8 +109,9 @@ static int post(const struct home *home, const char *path, const char *body, int
         r = receive_all(fd, answer);
     if (r < 0)
         return err_errno(err, -r, "cannot speak to the daemon");
-    if (strncmp(buf_str(answer), "HTTP/1.", 7) != 0 || answer->len < 12 || sscanf(answer->data + 8, " %3d", ret_status) != 1)
+    if (strncmp(buf_str(answer), "HTTP/1.", 7) != 0 || answer->len < 12 || strspn(answer->data + 9, "0123456789") != 3)
         return err_set(err, EPROTO, "the daemon's answer is not valid HTTP");
+    *ret_status = (int) strtol(answer->data + 9, NULL, 10);
     return 0;
 }
 
@@ -137,7 +137,8 @@ static bool take_text(const char *answer, const char *name, char *out, size_t si
     return true;
 }
 
-int relay_session_open(const struct home *home, const char *agent, const char *folder, struct relay_session *ret_session, struct err *err)
+int relay_session_open(
+    const struct home *home, const char *agent, const char *folder, struct relay_session *ret_session, struct err *err)
 {
     CLEANUP(buf_free) struct buf body = BUF_INIT(16 * 1024);
     CLEANUP(buf_free) struct buf answer = BUF_INIT(ANSWER_MAX);

@@ -20,7 +20,8 @@ struct relay_session {
 /* A connected stream socket, close-on-exec; -ENOENT and -ECONNREFUSED when nobody listens. */
 int relay_connect(const char *path, struct err *err);
 /* Opens a session for `agent` (what the client calls itself) in `folder` (NULL: none). As relay_connect when there is no daemon. */
-int relay_session_open(const struct home *home, const char *agent, const char *folder, struct relay_session *ret_session, struct err *err);
+int relay_session_open(
+    const struct home *home, const char *agent, const char *folder, struct relay_session *ret_session, struct err *err);
 /* Ends it; whether the daemon still knows it does not matter. */
 void relay_session_end(const struct home *home, const struct relay_session *session);
 /* Runs `aileron daemon start`, which lies beside this program. 0, or -errno after it said why on stderr. */

@@ -35,8 +35,11 @@ static void start(struct scene *scene, const char *first_line)
     assert_int_equal(pipe(scene->agent_in), 0);
     assert_int_equal(pipe(scene->agent_out), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, scene->daemon), 0);
-    scene->pump = (struct pump) { .in = scene->agent_in[0], .out = scene->agent_out[1], .daemon = scene->daemon[0],
-        .first_line = first_line, .quiet_ms = 300 };
+    scene->pump = (struct pump){ .in = scene->agent_in[0],
+        .out = scene->agent_out[1],
+        .daemon = scene->daemon[0],
+        .first_line = first_line,
+        .quiet_ms = 300 };
     assert_int_equal(pthread_create(&scene->thread, NULL, run, scene), 0);
 }
 
