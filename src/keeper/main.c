@@ -27,8 +27,6 @@
 /* Connections in use and kept, and what curl needs beside them, of every pool. */
 #define FILES_WANTED 4096
 
-DEFINE_CLEANUP_PTR(X509_STORE, X509_STORE_free)
-
 struct options {
     const char *home;
     const char *dev_credentials;
@@ -38,8 +36,7 @@ struct options {
 
 /* In the order of making; released in the reverse one. */
 struct keeper {
-    X509_STORE *store;
-    bool has_system_ca;
+    struct trust trust;
     struct vault *vault;
     struct loop *loop;
     struct resolver *resolver;
@@ -121,7 +118,7 @@ static int libraries_start(struct err *err)
 
 static int keeper_load(struct keeper *keeper, const struct options *options, struct err *err)
 {
-    int r = trust_load(options->dev_ca, &keeper->store, &keeper->has_system_ca, err);
+    int r = trust_load(options->dev_ca, &keeper->trust, err);
 
     if (r == 0)
         r = options->dev_credentials ? development_load(options->dev_credentials, &keeper->vault, err)
@@ -135,11 +132,10 @@ static int keeper_load(struct keeper *keeper, const struct options *options, str
 
 static const char *degraded_describe(const struct keeper *keeper, char out[DEGRADED_MAX])
 {
-    bool locked = secret_memory_is_locked();
+    bool locked = secret_memory_is_locked(), trusts = trust_has_system(&keeper->trust);
 
-    snprintf(out, DEGRADED_MAX, "%s%s%s",
-        keeper->has_system_ca ? "" : "no system CA certificates, https fails: install ca-certificates",
-        !keeper->has_system_ca && !locked ? "; " : "", locked ? "" : "secrets are not locked in memory: raise RLIMIT_MEMLOCK");
+    snprintf(out, DEGRADED_MAX, "%s%s%s", trusts ? "" : "no system CA certificates, https fails: install ca-certificates",
+        !trusts && !locked ? "; " : "", locked ? "" : "secrets are not locked in memory: raise RLIMIT_MEMLOCK");
     return out;
 }
 
@@ -158,10 +154,18 @@ static void on_signal(int number, void *userdata)
     loop_stop(keeper->loop);
 }
 
+static void on_said_hello(void *userdata)
+{
+    struct keeper *keeper = userdata;
+
+    trust_complete(&keeper->trust);
+}
+
 static int keeper_serve(
     struct keeper *keeper, const struct options *options, const struct confine_report *report, struct err *err)
 {
-    const struct http_context context = { keeper->loop, keeper->vault, keeper->resolver, &options->overrides, keeper->store };
+    const struct http_context context = { keeper->loop, keeper->vault, keeper->resolver, &options->overrides,
+        keeper->trust.store };
     char confinement[256], degraded[DEGRADED_MAX];
     const struct session_hello hello = {
         .confinement = confine_describe(report, confinement, sizeof confinement),
@@ -170,6 +174,8 @@ static int keeper_serve(
     };
     int r = session_new(&context, KEEPER_CHANNEL_FD, &hello, on_end, keeper, &keeper->session, err);
 
+    if (r == 0)
+        r = loop_defer(keeper->loop, on_said_hello, keeper);
     if (r < 0)
         return r;
     r = loop_run(keeper->loop);
@@ -186,7 +192,7 @@ static void keeper_release(struct keeper *keeper)
     resolver_free(keeper->resolver);
     loop_free(keeper->loop);
     vault_free(keeper->vault);
-    X509_STORE_free(keeper->store);
+    trust_free(&keeper->trust);
 }
 
 static int keeper_run(int argc, char **argv, struct err *err)

@@ -1,12 +1,19 @@
-/* Loads the certificate store. The environment is not asked: SSL_CERT_FILE changes nothing here. */
+/* Reads and decodes the certificate authorities. The environment is not asked: SSL_CERT_FILE changes nothing here. */
 #include "keeper/trust.h"
 
+#include "base/file.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <string.h>
 
 #include "base/banned.h"
+
+#define BUNDLE_MAX_BYTES ((size_t) 4 << 20)
 
 /* Where Linux distributions keep the bundle. */
 static const char *const bundles[] = {
@@ -17,23 +24,56 @@ static const char *const bundles[] = {
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 };
 
-DEFINE_CLEANUP_PTR(X509_STORE, X509_STORE_free)
-
-int trust_load(const char *dev_ca, X509_STORE **ret_store, bool *ret_has_system, struct err *err)
+static bool bundle_read(const char *path, struct buf *bundle)
 {
-    CLEANUP_PTR(X509_STORE_free) X509_STORE *store = X509_STORE_new();
-    bool has_system = false;
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (!store)
+    buf_reset(bundle);
+    return fd >= 0 && file_read_fd(fd, bundle, NULL) == 0 && strstr(buf_str(bundle), "-----BEGIN CERTIFICATE-----");
+}
+
+int trust_load(const char *dev_ca, struct trust *ret_trust, struct err *err)
+{
+    CLEANUP(trust_free) struct trust trust = { X509_STORE_new(), BUF_INIT(BUNDLE_MAX_BYTES) };
+    bool found = false;
+
+    if (!trust.store)
         return err_set(err, ENOMEM, "out of memory");
-    for (size_t i = 0; i < ARRAY_LEN(bundles) && !has_system; i++)
-        has_system = access(bundles[i], R_OK) == 0 && X509_STORE_load_file(store, bundles[i]) == 1;
-    if (dev_ca && X509_STORE_load_file(store, dev_ca) != 1) {
+    if (dev_ca && X509_STORE_load_file(trust.store, dev_ca) != 1) {
         ERR_clear_error();
         return err_set(err, EINVAL, "--dev-ca %s is not a readable file of PEM certificates", dev_ca);
     }
-    ERR_clear_error();
-    *ret_store = TAKE_PTR(store);
-    *ret_has_system = has_system;
+    for (size_t i = 0; i < ARRAY_LEN(bundles) && !found; i++)
+        found = bundle_read(bundles[i], &trust.bundle);
+    if (!found)
+        buf_reset(&trust.bundle);
+    *ret_trust = trust;
+    trust = (struct trust){ NULL, BUF_INIT(0) };
     return 0;
+}
+
+bool trust_has_system(const struct trust *trust)
+{
+    return trust->bundle.len > 0;
+}
+
+void trust_complete(struct trust *trust)
+{
+    BIO *bio = BIO_new_mem_buf(buf_str(&trust->bundle), (int) trust->bundle.len);
+    X509 *certificate;
+
+    while (bio && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        X509_STORE_add_cert(trust->store, certificate);
+        X509_free(certificate);
+    }
+    ERR_clear_error(); /* the end of the bundle is one */
+    BIO_free(bio);
+    buf_free(&trust->bundle);
+}
+
+void trust_free(struct trust *trust)
+{
+    X509_STORE_free(trust->store);
+    buf_free(&trust->bundle);
+    trust->store = NULL;
 }
