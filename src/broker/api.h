@@ -24,11 +24,11 @@ enum api_role { API_OWNER, API_AGENT };
 
 struct api_request {
     enum api_role role;
-    struct session *session;     /* API_AGENT: whose token it was; NULL for the owner */
-    const char *name;            /* the {name}, {id} or {hash} of the route; NULL */
-    const json_t *query;         /* object of strings, never NULL */
-    const json_t *body;          /* object; NULL when there was none */
-    int64_t wait_ms;             /* how long a gated call may park; 0 */
+    struct session *session; /* API_AGENT: whose token it was; NULL for the owner */
+    const char *name;        /* the {name}, {id} or {hash} of the route; NULL */
+    const json_t *query;     /* object of strings, never NULL */
+    const json_t *body;      /* object; NULL when there was none */
+    int64_t wait_ms;         /* how long a gated call may park; 0 */
 };
 
 struct api_reply;

@@ -318,7 +318,7 @@ static void clean_tail(const char *text, size_t len, char out[LIMIT_STDERR_TAIL_
                 out[i] = '?';
 }
 
-static void failure_of_exit(struct call *call, const struct pool_result *result, struct failure *failure)
+static void failure_of_exit(struct call *call, const struct frame_done *result, struct failure *failure)
 {
     char tail[LIMIT_STDERR_TAIL_BYTES + 1];
     const char *colon;
@@ -335,7 +335,7 @@ static void failure_of_exit(struct call *call, const struct pool_result *result,
         failure_detail(failure, "stderr", json_string(tail));
 }
 
-static void failure_of_limit(struct call *call, const struct pool_result *result, struct failure *failure)
+static void failure_of_limit(struct call *call, const struct frame_done *result, struct failure *failure)
 {
     const struct manifest *manifest = call->connector->manifest;
 
@@ -359,7 +359,7 @@ static void failure_of_limit(struct call *call, const struct pool_result *result
 }
 
 /* Success gives *ret_output and false; else true with the failure that counts. */
-static bool read_result(struct call *call, const struct pool_result *result, json_t **ret_output, struct failure *failure)
+static bool read_result(struct call *call, const struct frame_done *result, json_t **ret_output, struct failure *failure)
 {
     bool exited = result->outcome == WORKER_EXITED || result->outcome == WORKER_TRAPPED;
 
@@ -383,7 +383,7 @@ static bool read_result(struct call *call, const struct pool_result *result, jso
     return true;
 }
 
-static void on_done(struct lease *lease, const struct pool_result *result, void *userdata)
+static void on_done(struct lease *lease, const struct frame_done *result, void *userdata)
 {
     struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
     struct failure failure = FAILURE_INIT;

@@ -30,8 +30,6 @@
 #define BACKOFF_FIRST_MS  50
 #define BACKOFF_MAX_MS    5000
 #define HEALTHY_MS        30000
-#define STATE_MAX         (4 * MIB)
-#define TEXT_MAX          4096
 #define STATES_PER_SECOND 100
 #define CALLS_MAX         2048
 
@@ -305,18 +303,13 @@ static int send_get_state(struct keeper_link *link)
 
 static int on_hello(struct keeper_link *link, struct wire_frame *frame)
 {
-    uint32_t version = wire_get_u32(frame);
-    uint8_t vault = wire_get_u8(frame);
-    const char *confinement = wire_get_str(frame, TEXT_MAX);
-    wire_get_u8(frame);
-    const char *degraded = wire_get_str(frame, TEXT_MAX);
+    struct keeper_hello hello;
 
-    if (link->state != LINK_STARTING || wire_end(frame) < 0 || version != KEEPER_PROTOCOL_VERSION ||
-        vault > KEEPER_VAULT_DEVELOPMENT)
+    if (link->state != LINK_STARTING || keeper_read_hello(frame, &hello) < 0)
         return -EPROTO;
-    link->vault = vault;
-    snprintf(link->confinement, sizeof link->confinement, "%s", confinement);
-    snprintf(link->degraded, sizeof link->degraded, "%s", degraded);
+    link->vault = hello.vault;
+    snprintf(link->confinement, sizeof link->confinement, "%s", hello.confinement);
+    snprintf(link->degraded, sizeof link->degraded, "%s", hello.degraded);
     int r = send_configure(link);
     return r < 0 ? r : send_get_state(link);
 }
@@ -348,16 +341,11 @@ static bool states_flood(struct keeper_link *link)
 
 static int on_state(struct keeper_link *link, struct wire_frame *frame)
 {
-    json_t *bindings = NULL;
-    uint8_t vault = wire_get_u8(frame);
-    const char *text = wire_get_str(frame, STATE_MAX);
+    enum keeper_vault_state vault;
+    json_t *bindings;
 
-    if (wire_end(frame) < 0 || vault > KEEPER_VAULT_DEVELOPMENT || states_flood(link) || link->state == LINK_DOWN)
+    if (link->state == LINK_DOWN || states_flood(link) || keeper_read_state(frame, &vault, &bindings) < 0)
         return -EPROTO;
-    if (json_parse(text, strlen(text), JSON_LIMITS(STATE_MAX), &bindings, NULL) < 0 || !json_is_array(bindings)) {
-        json_decref(bindings);
-        return -EPROTO;
-    }
     json_decref(link->bindings);
     link->bindings = bindings;
     link->vault = vault;
@@ -379,18 +367,11 @@ static struct keeper_call *call_find(struct keeper_link *link, uint32_t id)
 
 static int on_http_result(struct keeper_link *link, struct wire_frame *frame)
 {
-    struct keeper_answer answer = { 0 };
-    uint8_t outcome = wire_get_u8(frame);
-
-    answer.may_have_left = wire_get_u8(frame);
-    answer.status = wire_get_u32(frame);
-    answer.retry_after_ms = wire_get_i64(frame);
-    answer.body = wire_get_blob(frame, LIMIT_RESPONSE_BYTES, &answer.body_len);
-    answer.message = wire_get_str(frame, TEXT_MAX);
     struct keeper_call *call = call_find(link, frame->id);
-    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED || !call)
+    struct keeper_answer answer;
+
+    if (!call || keeper_read_answer(frame, &answer) < 0)
         return -EPROTO;
-    answer.outcome = outcome;
     call_end(call, &answer);
     return 0;
 }

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "keeper/client.h"
+#include "broker/keeper-frames.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -48,16 +48,7 @@ struct keeper_request {
     bool read_only;
 };
 
-struct keeper_answer {
-    enum keeper_http_outcome outcome;
-    bool may_have_left;
-    uint32_t status;
-    int64_t retry_after_ms;
-    const void *body; /* borrowed during the callback */
-    size_t body_len;
-    const char *message;
-};
-
+/* `answer` is borrowed during the callback. */
 typedef void keeper_answer_fn(const struct keeper_answer *answer, void *userdata);
 /* -ENOTCONN while no keeper is there, -ENOBUFS when it has too much to do. `fn` runs later, once. */
 int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,

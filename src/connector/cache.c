@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/magic.h"
+#include "connector/frames.h"
 #include "wire/limits.h"
 #include "worker/protocol.h"
 
@@ -205,16 +206,13 @@ static int on_ready(struct job *job, struct wire_frame *frame)
 {
     CLEANUP_PTR(module_unref) struct module *module = NULL;
     struct cache *cache = job->cache;
-    uint32_t version = wire_get_u32(frame);
-    const char *engine = wire_get_str(frame, 4096);
-    const char *config = wire_get_str(frame, 4096);
+    struct frame_ready ready;
 
-    wire_get_str(frame, 4096);
-    if (job->state != JOB_STARTING || wire_end(frame) < 0 || version != WORKER_PROTOCOL_VERSION)
+    if (job->state != JOB_STARTING || frame_read_ready(frame, &ready) < 0)
         return -EPROTO;
     struct digest *digest = digest_new();
-    digest_add(digest, engine, strlen(engine) + 1);
-    digest_add(digest, config, strlen(config) + 1);
+    digest_add(digest, ready.engine, strlen(ready.engine) + 1);
+    digest_add(digest, ready.config, strlen(ready.config) + 1);
     digest_end(digest, cache->engine);
     cache->engine_known = true;
     job->state = JOB_COMPILING;
@@ -231,15 +229,12 @@ static int on_compiled(struct job *job, struct wire_frame *frame)
     struct cache *cache = job->cache;
     struct module_key key;
     struct err err = ERR_INIT;
-    size_t len;
-    const void *code = wire_get_blob(frame, LIMIT_BLOB_BYTES, &len);
-    const char *imports = wire_get_str(frame, MODULE_IMPORTS_MAX);
-    bool has_start = wire_get_u8(frame);
-    bool has_memory = wire_get_u8(frame);
+    struct frame_compiled compiled;
 
-    if (job->state != JOB_COMPILING || wire_end(frame) < 0 || !len)
+    if (job->state != JOB_COMPILING || frame_read_compiled(frame, &compiled) < 0)
         return -EPROTO;
-    if (module_new(code, len, imports, has_start, has_memory, &module, &err) < 0) {
+    if (module_new(compiled.code, compiled.code_bytes, compiled.imports, compiled.has_start, compiled.has_memory, &module, &err) <
+        0) {
         job_finish(job, NULL, &err);
         return 0;
     }
@@ -255,12 +250,11 @@ static int on_compiled(struct job *job, struct wire_frame *frame)
 static int on_refused(struct job *job, struct wire_frame *frame)
 {
     struct err err = ERR_INIT;
-    const char *reason = wire_get_str(frame, 4096);
-    const char *detail = wire_get_str(frame, 4096);
+    struct frame_refused refused;
 
-    if (job->state != JOB_COMPILING || wire_end(frame) < 0)
+    if (job->state != JOB_COMPILING || frame_read_refused(frame, &refused) < 0)
         return -EPROTO;
-    err_set(&err, EINVAL, "%s%s%s", reason, *detail ? ": " : "", detail);
+    err_set(&err, EINVAL, "%s%s%s", refused.reason, *refused.detail ? ": " : "", refused.detail);
     job_finish(job, NULL, &err);
     return 0;
 }

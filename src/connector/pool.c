@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/magic.h"
+#include "connector/frames.h"
 #include "wire/limits.h"
 
 #include <errno.h>
@@ -23,7 +24,6 @@
 #define POOL_MAGIC      0x706f6f6cu
 #define WORKER_MAGIC    0x776f726bu
 #define WORKER_START_MS 10000
-#define WORKER_TEXT_MAX 4096
 
 enum worker_state { WORKER_STARTING, WORKER_LOADING, WORKER_IDLE, WORKER_LEASED, WORKER_RUNNING, WORKER_DYING };
 
@@ -356,15 +356,12 @@ static void worker_idle(struct worker *worker)
 
 static int on_ready(struct worker *worker, struct wire_frame *frame)
 {
-    uint32_t version = wire_get_u32(frame);
+    struct frame_ready ready;
     struct wire_frame load;
 
-    wire_get_str(frame, WORKER_TEXT_MAX);
-    wire_get_str(frame, WORKER_TEXT_MAX);
-    const char *confinement = wire_get_str(frame, WORKER_TEXT_MAX);
-    if (worker->state != WORKER_STARTING || wire_end(frame) < 0 || version != WORKER_PROTOCOL_VERSION)
+    if (worker->state != WORKER_STARTING || frame_read_ready(frame, &ready) < 0)
         return -EPROTO;
-    snprintf(worker->pool->confinement, sizeof worker->pool->confinement, "%s", confinement);
+    snprintf(worker->pool->confinement, sizeof worker->pool->confinement, "%s", ready.confinement);
     int fd = fcntl(worker->line->module->code_fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -383,8 +380,7 @@ static int on_ready(struct worker *worker, struct wire_frame *frame)
 
 static int on_loaded(struct worker *worker, struct wire_frame *frame)
 {
-    wire_get_u64(frame);
-    if (worker->state != WORKER_LOADING || wire_end(frame) < 0)
+    if (worker->state != WORKER_LOADING || frame_read_loaded(frame) < 0)
         return -EPROTO;
     worker_idle(worker);
     return 0;
@@ -392,61 +388,49 @@ static int on_loaded(struct worker *worker, struct wire_frame *frame)
 
 static int on_refused(struct worker *worker, struct wire_frame *frame)
 {
+    struct frame_refused refused;
     char message[256];
-    const char *reason = wire_get_str(frame, WORKER_TEXT_MAX);
-    const char *detail = wire_get_str(frame, WORKER_TEXT_MAX);
 
-    if (worker->state != WORKER_LOADING || wire_end(frame) < 0)
+    if (worker->state != WORKER_LOADING || frame_read_refused(frame, &refused) < 0)
         return -EPROTO;
-    snprintf(message, sizeof message, "%s%s%s", reason, *detail ? ": " : "", detail);
+    snprintf(message, sizeof message, "%s%s%s", refused.reason, *refused.detail ? ": " : "", refused.detail);
     worker_fail(worker, POOL_LOST_REFUSED, message);
     return 0;
 }
 
 static int on_log(struct worker *worker, struct wire_frame *frame)
 {
-    uint8_t level = wire_get_u8(frame);
-    const char *message = wire_get_str(frame, LIMIT_LOG_LINE_BYTES);
+    struct frame_log line;
 
-    if (worker->state != WORKER_RUNNING || wire_end(frame) < 0 || level > WORKER_LOG_ERROR ||
-        ++worker->log_lines > LIMIT_LOG_LINES_PER_CALL + 1)
+    if (worker->state != WORKER_RUNNING || frame_read_log(frame, &line) < 0 || ++worker->log_lines > LIMIT_LOG_LINES_PER_CALL + 1)
         return -EPROTO;
-    worker->lease->handlers.log(worker->lease, level, message, worker->lease->userdata);
+    worker->lease->handlers.log(worker->lease, line.level, line.message, worker->lease->userdata);
     return 0;
 }
 
 static int on_http(struct worker *worker, struct wire_frame *frame)
 {
-    size_t len;
-    const char *envelope = wire_get_blob(frame, LIMIT_REQUEST_ENVELOPE_BYTES, &len);
+    struct frame_http http;
 
-    if (worker->state != WORKER_RUNNING || worker->http_open || wire_end(frame) < 0)
+    if (worker->state != WORKER_RUNNING || worker->http_open || frame_read_http(frame, &http) < 0)
         return -EPROTO;
     worker->http_open = true;
     worker->http_id = frame->id;
-    worker->lease->handlers.http(worker->lease, envelope, len, worker->lease->userdata);
+    worker->lease->handlers.http(worker->lease, http.envelope, http.len, worker->lease->userdata);
     return 0;
 }
 
 static int on_done(struct worker *worker, struct wire_frame *frame)
 {
-    struct pool_result result = { 0 };
-    uint8_t outcome = wire_get_u8(frame);
+    struct frame_done done;
 
-    result.exit_code = wire_get_u32(frame);
-    result.out = wire_get_blob(frame, LIMIT_STDOUT_BYTES, &result.out_len);
-    result.err_tail = wire_get_bytes(frame, LIMIT_STDERR_TAIL_BYTES, &result.err_tail_len);
-    result.peak_bytes = wire_get_u64(frame);
-    result.run_us = wire_get_u64(frame);
-    result.trap = wire_get_str(frame, WORKER_TEXT_MAX);
-    if (worker->state != WORKER_RUNNING || wire_end(frame) < 0 || outcome > WORKER_STDOUT_TOO_LONG ||
-        (worker->http_open && outcome != WORKER_TIMED_OUT))
+    if (worker->state != WORKER_RUNNING || frame_read_done(frame, &done) < 0 ||
+        (worker->http_open && done.outcome != WORKER_TIMED_OUT))
         return -EPROTO;
-    result.outcome = outcome;
     worker->http_open = false;
     loop_timer_stop(worker->timer);
     worker_state_set(worker, WORKER_LEASED);
-    worker->lease->handlers.done(worker->lease, &result, worker->lease->userdata);
+    worker->lease->handlers.done(worker->lease, &done, worker->lease->userdata);
     return 0;
 }
 

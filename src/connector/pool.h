@@ -12,6 +12,7 @@
 #ifndef CONNECTOR_POOL_H
 #define CONNECTOR_POOL_H
 
+#include "connector/frames.h"
 #include "connector/module.h"
 #include "connector/program.h"
 #include "worker/protocol.h"
@@ -47,21 +48,12 @@ enum pool_loss {
     POOL_LOST_OVERTIME, /* did not stop at its wall time */
 };
 
-struct pool_result {
-    enum worker_outcome outcome;
-    uint32_t exit_code;
-    const char *out, *err_tail; /* borrowed during the callback */
-    size_t out_len, err_tail_len;
-    uint64_t peak_bytes, run_us;
-    const char *trap;
-};
-
 /* Each runs from the loop. After `done` or `lost` nothing more comes; release the lease (also from inside them). */
 struct lease_handlers {
     void (*ready)(struct lease *lease, void *userdata);
     void (*http)(struct lease *lease, const char *envelope, size_t len, void *userdata);
     void (*log)(struct lease *lease, enum worker_log_level level, const char *message, void *userdata);
-    void (*done)(struct lease *lease, const struct pool_result *result, void *userdata);
+    void (*done)(struct lease *lease, const struct frame_done *result, void *userdata);
     void (*lost)(struct lease *lease, enum pool_loss loss, const char *message, void *userdata);
 };
 

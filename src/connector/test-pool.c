@@ -75,7 +75,7 @@ static void on_log(struct lease *lease, enum worker_log_level level, const char 
     ((struct call *) userdata)->logs++;
 }
 
-static void on_done(struct lease *lease, const struct pool_result *result, void *userdata)
+static void on_done(struct lease *lease, const struct frame_done *result, void *userdata)
 {
     struct call *call = userdata;
 
