@@ -149,7 +149,8 @@ static void test_signals_and_session(void **state)
     spec.new_session = true;
     out = run_script(&spec, &status);
     assert_non_null(strstr(out, "SigBlk:\t0000000000000000"));
-    assert_non_null(strstr(out, "SigIgn:\t0000000000000000"));
+    /* 32 and 33 are glibc's own: its posix_spawn hands them on ignored (make does so), and sigaction refuses to know them. */
+    assert_true(strstr(out, "SigIgn:\t0000000000000000") || strstr(out, "SigIgn:\t0000000180000000"));
     assert_non_null(strstr(out, "own"));
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
