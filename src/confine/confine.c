@@ -1,15 +1,17 @@
 /*
- * The lock-down in its order: limits, no_new_privs, not dumpable, Landlock,
- * seccomp. Each step holds for the calling thread and what it starts, so a
+ * The lock-down in its order: limits, no_new_privs, not dumpable, Landlock, no
+ * capabilities (a daemon of root is no more than one of anybody), seccomp. Each step holds for the calling thread and what it starts, so a
  * program calls this while it has one thread.
  */
 #include "confine/confine.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "confine/filter.h"
@@ -77,6 +79,17 @@ static int set_limits(enum confine_role role, uint64_t data_limit_bytes, struct 
     return r;
 }
 
+/* Empties the permitted, effective and inheritable sets (capabilities(7)); the ambient one follows. */
+static int drop_capabilities(struct err *err)
+{
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0, 0, 0 }, { 0, 0, 0 } };
+
+    if (syscall(SYS_capset, &header, none) < 0)
+        return err_errno(err, errno, "cannot drop the capabilities");
+    return 0;
+}
+
 int confine_begin(enum confine_role role, const struct confine_paths *paths, uint64_t data_limit_bytes,
     struct confine_report *ret_report, struct err *err)
 {
@@ -93,6 +106,8 @@ int confine_begin(enum confine_role role, const struct confine_paths *paths, uin
     report.undumpable = true;
     if (report.landlock_abi)
         r = landlock_restrict(role, paths, report.landlock_abi, err);
+    if (r == 0)
+        r = drop_capabilities(err);
     if (r == 0)
         r = filter_begin(role, err);
     if (r < 0)

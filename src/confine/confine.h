@@ -41,7 +41,7 @@ struct confine_report {
 };
 
 /*
- * Stage one: rlimits, no_new_privs, PR_SET_DUMPABLE 0, Landlock, first filter. Called while the process has one
+ * Stage one: rlimits, no_new_privs, PR_SET_DUMPABLE 0, Landlock, no capabilities, first filter. Called while the process has one
  * thread. `paths` may be NULL. `data_limit_bytes` becomes RLIMIT_DATA when not 0 (not in a sanitized build). A kernel
  * without Landlock is reported, not an error; one without seccomp is an error. Undone only by the end of the process.
  */

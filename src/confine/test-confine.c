@@ -144,6 +144,12 @@ static int probe_socket_netlink(void)
     return result(socket(AF_NETLINK, SOCK_RAW, 0));
 }
 
+/* Root may, but for its capabilities being dropped. */
+static int probe_socket_raw(void)
+{
+    return result(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
 static int probe_bind_tcp(void)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -488,6 +494,7 @@ static const struct expectation {
     E(K, 2, other_memory, EACCES, LANDLOCK),
     E(K, 2, socket_inet, 0, 0),
     E(K, 2, socket_netlink, EAFNOSUPPORT, 0),
+    E(K, 2, socket_raw, EPERM, 0),
     E(K, 2, bind_tcp, EACCES, NET),
     E(K, 2, connect_tcp, ECONNREFUSED, 0),
     E(K, 2, bind_unix, 0, 0),
@@ -522,6 +529,7 @@ static const struct expectation {
     E(B, 1, bind_tcp, 0, 0),
     E(B, 1, bind_unix, 0, 0),
     E(B, 1, socket_netlink, EAFNOSUPPORT, 0),
+    E(B, 1, socket_raw, EPERM, 0),
     E(B, 1, execve, 0, 0),
     E(B, 1, fork, 0, 0),
     E(B, 1, thread, 0, 0),
