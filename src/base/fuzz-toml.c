@@ -29,7 +29,7 @@ static void check(const struct toml_node *node, unsigned depth)
         require(strlen(node->text) >= 8);
     for (size_t i = 0; i < node->items_len; i++) {
         require((node->type == TOML_TABLE) == (node->items[i]->key != NULL));
-        if (node->type == TOML_TABLE)
+        if (node->type == TOML_TABLE && node->items[i]->key)
             require(toml_get(node, node->items[i]->key) == node->items[i]);
         check(node->items[i], depth + 1);
     }
