@@ -25,7 +25,7 @@ static void check(const struct toml_node *node, unsigned depth)
     require(depth <= 33 && node->line > 0 && node->column > 0);
     require(strcmp(toml_type_name(node->type), "") != 0);
     require((node->type == TOML_STRING || node->type == TOML_DATETIME) == (node->text != NULL));
-    if (node->type == TOML_DATETIME)
+    if (node->type == TOML_DATETIME && node->text)
         require(strlen(node->text) >= 8);
     for (size_t i = 0; i < node->items_len; i++) {
         require((node->type == TOML_TABLE) == (node->items[i]->key != NULL));
