@@ -13,7 +13,7 @@
 #define KEEPER_CLIENT_H
 
 #define KEEPER_PROTOCOL_VERSION 1
-#define KEEPER_CHANNEL_FD 3
+#define KEEPER_CHANNEL_FD       3
 
 enum keeper_frame_type {
     /* keeper → broker: u32 protocol version, u8 vault state (enum keeper_vault_state), str confinement, u8 overrides active, str what is degraded ("" = nothing) */
@@ -44,14 +44,14 @@ enum keeper_frame_type {
 enum keeper_vault_state { KEEPER_VAULT_MISSING, KEEPER_VAULT_LOCKED, KEEPER_VAULT_UNLOCKED, KEEPER_VAULT_DEVELOPMENT };
 
 enum keeper_http_outcome {
-    KEEPER_HTTP_DONE,              /* an answer of whatever status */
-    KEEPER_HTTP_DENIED,            /* outside grant, allowed hosts, address rules, or a header rule → capability_denied */
-    KEEPER_HTTP_MALFORMED,         /* URL, method or header not well formed → the guest gets -2 */
-    KEEPER_HTTP_BINDING_REQUIRED,  /* no such binding for this connector */
-    KEEPER_HTTP_BINDING_FAILED,    /* revoked, stale, no grant, or vault locked (message says which) */
-    KEEPER_HTTP_NETWORK,           /* resolve, connect, TLS, reset, time-out */
-    KEEPER_HTTP_TOO_LARGE,         /* response over LIMIT_RESPONSE_BYTES */
-    KEEPER_HTTP_REDIRECT_REFUSED,  /* redirect off the origin or too many → capability_denied */
+    KEEPER_HTTP_DONE,             /* an answer of whatever status */
+    KEEPER_HTTP_DENIED,           /* outside grant, allowed hosts, address rules, or a header rule → capability_denied */
+    KEEPER_HTTP_MALFORMED,        /* URL, method or header not well formed → the guest gets -2 */
+    KEEPER_HTTP_BINDING_REQUIRED, /* no such binding for this connector */
+    KEEPER_HTTP_BINDING_FAILED,   /* revoked, stale, no grant, or vault locked (message says which) */
+    KEEPER_HTTP_NETWORK,          /* resolve, connect, TLS, reset, time-out */
+    KEEPER_HTTP_TOO_LARGE,        /* response over LIMIT_RESPONSE_BYTES */
+    KEEPER_HTTP_REDIRECT_REFUSED, /* redirect off the origin or too many → capability_denied */
 };
 
 #endif
