@@ -149,7 +149,7 @@ static void misbehave(void)
     long grow = number_of("grow"), flood = number_of("flood"), sleep_ms = number_of("sleep_ms");
 
     if (sleep_ms)
-        nanosleep(&(struct timespec) { sleep_ms / 1000, sleep_ms % 1000 * 1000000 }, NULL);
+        nanosleep(&(struct timespec){ sleep_ms / 1000, sleep_ms % 1000 * 1000000 }, NULL);
     for (long i = 0; i < grow; i++) {
         volatile char *block = malloc(1024 * 1024);
         if (!block)
