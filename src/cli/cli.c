@@ -88,6 +88,12 @@ void cli_note(const char *format, ...)
     fputc('\n', stderr);
 }
 
+void cli_note_start(void)
+{
+    if (term_is_tty(stderr))
+        cli_note("aileron: starting the daemon …");
+}
+
 int cli_finish(struct cli *cli, int code)
 {
     if (fflush(cli->out) == 0 && !ferror(cli->out))

@@ -44,6 +44,8 @@ int cli_failf(enum exit_code code, const char *hint, const char *format, ...) __
 int cli_usage(const struct cli *cli, const struct err *err);
 /* There is no such command (in `group`, NULL: at all); suggests the nearest. Returns CODE_USAGE. */
 int cli_unknown(int argc, char *const argv[], const struct command *group);
+/* "starting the daemon …" on a terminal, for daemon_flags.slow. */
+void cli_note_start(void);
 /* A line to stderr that is neither answer nor error. */
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Flushes stdout; a write that failed (disk full, closed pipe) becomes CODE_FAILED. */

@@ -183,7 +183,7 @@ const struct command COMMAND_CONNECTOR_REMOVE = {
     .about = "remove a connector",
     .details =
         "A connector is named by its FQN, by FQN@VERSION, or by its hash, of which eight digits of the start or end are enough. "
-        "Actions that need it stay and fail until it is installed again.",
+        "One that an installed action uses is not removed.",
     .words_min = 1,
     .words_max = 1,
     .options = { OPTION_JSON },

@@ -63,7 +63,7 @@ static int run_start(struct cli *cli)
 {
     CLEANUP_FREE char *credentials = NULL;
     CLEANUP_FREE char *ca = NULL;
-    struct daemon_flags flags = { 0 };
+    struct daemon_flags flags = { .slow = cli_note_start };
     struct err err = ERR_INIT;
     bool started = false;
     int code = cli_home(cli);

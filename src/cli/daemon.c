@@ -24,6 +24,7 @@
 #include "base/banned.h"
 
 #define START_MS 20000
+#define SLOW_MS  1000
 #define STOP_MS  10000
 #define ASK_MS   10000
 
@@ -156,26 +157,42 @@ static int read_verdict(const struct home *home, const struct buf *text, struct 
     return DAEMON_FAILED;
 }
 
-/* Reads the ready pipe to its end, or until "ok" is there. */
-static int await_ready(const struct home *home, int fd, struct err *err)
+/* Waits for bytes on the ready pipe: 0, or DAEMON_FAILED when the time is over. */
+static int wait_ready(const struct home *home, int fd, void (**slow)(void), int64_t start_ms, struct err *err)
 {
-    CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
-    int64_t deadline = clock_boot_ms() + START_MS;
-
     for (;;) {
         struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-        int64_t left = deadline - clock_boot_ms();
-        char data[256];
-        ssize_t n = left > 0 ? poll(&poll_fd, 1, (int) left) : 0;
+        int64_t left = start_ms + (*slow ? SLOW_MS : START_MS) - clock_boot_ms();
+        int n = left > 0 ? poll(&poll_fd, 1, (int) left) : 0;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0) {
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, errno, "cannot wait for the daemon");
+        if (n == 0 && *slow) {
+            (*slow)();
+            *slow = NULL;
+        } else if (n == 0) {
             err_set(err, ETIMEDOUT, "the daemon did not answer within %d s", START_MS / 1000);
             err_hint(err, "its log: %s/log/daemon.log", home->path);
             return DAEMON_FAILED;
         }
-        n = read(fd, data, sizeof(data));
+    }
+}
+
+/* Reads the ready pipe to its end, or until "ok" is there. */
+static int await_ready(const struct home *home, int fd, void (*slow)(void), struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
+    int64_t start_ms = clock_boot_ms();
+
+    for (;;) {
+        char data[256];
+        int r = wait_ready(home, fd, &slow, start_ms, err);
+        ssize_t n = r == 0 ? read(fd, data, sizeof(data)) : 0;
+
+        if (r != 0)
+            return r;
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0 || buf_add(&text, data, (size_t) n) < 0)
@@ -226,7 +243,7 @@ int daemon_start(const struct home *home, const struct daemon_flags *flags, bool
     r = start_clean(home, flags, ready[1], &pid, &pidfd, err);
     close(ready[1]);
     if (r >= 0)
-        r = await_ready(home, ready[0], err);
+        r = await_ready(home, ready[0], flags->slow, err);
     close(ready[0]);
     *ret_started = r == 0;
     return r;

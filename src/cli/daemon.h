@@ -23,6 +23,7 @@ struct daemon_flags {
     const char *dev_connect_to[DAEMON_CONNECT_TO_MAX];
     size_t dev_connect_to_len;
     bool die_with_parent;
+    void (*slow)(void); /* called once when the start takes over a second; NULL */
 };
 
 enum daemon_result {

@@ -85,7 +85,7 @@ static void test_durations(void **state)
     assert_string_equal(print_duration(600, out), "10 min");
     assert_string_equal(print_duration(7260, out), "2 h 1 min");
     assert_string_equal(print_duration(90000, out), "1 d 1 h");
-    assert_string_equal(print_suffix("aud_01ARZ3NDEKTSV4RRFFQ69G5FAV"), "FQ69G5FAV" + 1);
+    assert_string_equal(print_suffix("aud_01ARZ3NDEKTSV4RRFFQ69G5FAV"), "Q69G5FAV");
     assert_string_equal(print_suffix("abc"), "abc");
     assert_string_equal(print_suffix(NULL), "");
 }
