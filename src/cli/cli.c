@@ -225,21 +225,18 @@ static int restart(struct cli *cli, const char *theirs)
     cli_note("aileron: the daemon is version %s, this is %s: restarting it", theirs, AILERON_VERSION);
     if (daemon_stop(cli->home, &done, &err) < 0)
         return cli_fail(CODE_FAILED, &err);
-    if (daemon_start(cli->home, &(struct daemon_flags){ 0 }, &done, &err) != 0)
+    if (daemon_start(cli->home, &(struct daemon_flags){ .slow = cli_note_start }, &done, &err) != 0)
         return cli_fail(CODE_NO_DAEMON, &err);
     return CODE_DONE;
 }
 
 /* SPEC §11: a newer CLI restarts an older daemon when nothing runs or waits, else says how. */
-static int check_running(struct cli *cli)
+static int check_running(struct cli *cli, const json_t *status)
 {
-    CLEANUP_JSON json_t *status = NULL;
     struct semver ours, theirs;
     struct err err = ERR_INIT;
     const char *version;
 
-    if (daemon_status(cli->home, &status, &err) < 0)
-        return cli_fail(CODE_FAILED, &err);
     version = json_get_str(status, "version");
     if (!version || semver_parse(version, &theirs, &err) < 0 || semver_parse(AILERON_VERSION, &ours, &err) < 0)
         return cli_failf(CODE_FAILED, "aileron stop ends it; the next command starts the one that belongs here",
@@ -248,8 +245,7 @@ static int check_running(struct cli *cli)
         return restart(cli, version);
     if (semver_compare(&ours, &theirs) > 0)
         cli_note("aileron: the daemon is version %s, this is %s, and it is busy or has development overrides. To renew it: "
-                 "aileron stop, "
-                 "then start it again",
+                 "aileron stop, then start it again",
             version, AILERON_VERSION);
     if (!cli->overrides_told)
         show_overrides(status);
@@ -259,6 +255,7 @@ static int check_running(struct cli *cli)
 
 int cli_daemon(struct cli *cli)
 {
+    CLEANUP_JSON json_t *status = NULL;
     struct err err = ERR_INIT;
     bool started = false;
     int code, r;
@@ -268,14 +265,16 @@ int cli_daemon(struct cli *cli)
     code = cli_home(cli);
     if (code)
         return code;
-    r = daemon_find(cli->home, NULL, &err);
+    r = daemon_status(cli->home, &status, &err);
     if (r == -ENOENT || r == -ECONNREFUSED) {
         err_clear(&err);
-        r = daemon_start(cli->home, &(struct daemon_flags){ 0 }, &started, &err);
+        r = daemon_start(cli->home, &(struct daemon_flags){ .slow = cli_note_start }, &started, &err);
+        if (r == 0 && !started) /* another command did, meanwhile */
+            r = daemon_status(cli->home, &status, &err);
     }
     if (r != 0)
         return cli_fail(CODE_NO_DAEMON, &err);
-    code = started ? CODE_DONE : check_running(cli);
+    code = started ? CODE_DONE : check_running(cli, status);
     cli->daemon_ready = code == CODE_DONE;
     return code;
 }

@@ -26,7 +26,9 @@
 #define START_MS 20000
 #define SLOW_MS  1000
 #define STOP_MS  10000
+#define END_MS   2000
 #define ASK_MS   10000
+#define RETRY_US 10000
 
 int daemon_find(const struct home *home, pid_t *ret_pid, struct err *err)
 {
@@ -48,9 +50,17 @@ static int ask(const struct home *home, const char *method, const char *path, js
     return json_parse(buf_str(&response.body), response.body.len, JSON_LIMITS(HTTP_BODY_MAX), ret_json, err);
 }
 
+/* A daemon that is ending still takes connections for a moment and then drops them: that is asked again until somebody answers or nobody listens. */
 int daemon_status(const struct home *home, json_t **ret_status, struct err *err)
 {
-    return ask(home, "GET", "/v1/status", ret_status, err);
+    int64_t deadline = clock_boot_ms() + STOP_MS;
+    int r;
+
+    do {
+        err_clear(err);
+        r = ask(home, "GET", "/v1/status", ret_status, err);
+    } while (r == -EPIPE && clock_boot_ms() < deadline && usleep(RETRY_US) == 0);
+    return r;
 }
 
 /* Arguments after the program's name, in a fixed order, so that two starts can be compared. Returns their number. */
@@ -202,6 +212,15 @@ static int await_ready(const struct home *home, int fd, void (*slow)(void), stru
     }
 }
 
+/* A daemon that gave up is about to close its socket: whoever starts the next one must not find it still there. */
+static void await_end(int pidfd)
+{
+    struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
+
+    while (poll(&poll_fd, 1, END_MS) < 0 && errno == EINTR)
+        ;
+}
+
 /* One at a time in a home: the lock is on the folder and goes with the descriptor. */
 static int lock_home(const struct home *home, struct err *err)
 {
@@ -220,8 +239,20 @@ static bool is_nobody(int r)
     return r == -ENOENT || r == -ECONNREFUSED;
 }
 
+/* Nobody listens, but a daemon that is ending may still hold its lock; waits for that. */
+static void await_end(const struct home *home)
+{
+    CLEANUP_FREE char *path = home_file(home, "daemon.lock");
+    CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    int64_t deadline = clock_boot_ms() + STOP_MS;
+
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && clock_boot_ms() < deadline)
+        usleep(RETRY_US);
+}
+
 int daemon_start(const struct home *home, const struct daemon_flags *flags, bool *ret_started, struct err *err)
 {
+    CLEANUP_JSON json_t *status = NULL;
     CLEANUP_CLOSE int lock = -1;
     CLEANUP_CLOSE int pidfd = -1;
     int ready[2], r;
@@ -234,10 +265,11 @@ int daemon_start(const struct home *home, const struct daemon_flags *flags, bool
     lock = lock_home(home, err);
     if (lock < 0)
         return lock;
-    r = daemon_find(home, &pid, err);
+    r = daemon_status(home, &status, err);
     if (!is_nobody(r))
         return r;
     err_clear(err);
+    await_end(home);
     if (pipe2(ready, O_CLOEXEC) < 0)
         return err_errno(err, errno, "cannot make a pipe");
     r = start_clean(home, flags, ready[1], &pid, &pidfd, err);
@@ -245,6 +277,8 @@ int daemon_start(const struct home *home, const struct daemon_flags *flags, bool
     if (r >= 0)
         r = await_ready(home, ready[0], flags->slow, err);
     close(ready[0]);
+    if (r != 0 && pidfd >= 0)
+        await_end(pidfd);
     *ret_started = r == 0;
     return r;
 }

@@ -32,7 +32,7 @@ enum daemon_result {
 
 /* Who listens at daemon.sock: 0 with its pid; -ENOENT or -ECONNREFUSED: nobody; another error with words. */
 int daemon_find(const struct home *home, pid_t *ret_pid, struct err *err);
-/* Its GET /v1/status. New reference. */
+/* Its GET /v1/status; waits for one that is ending. New reference; -ENOENT or -ECONNREFUSED: nobody listens. */
 int daemon_status(const struct home *home, json_t **ret_status, struct err *err);
 /*
  * Starts it unless it runs and returns when it answers. *ret_started tells whether this call did it (also when another command
