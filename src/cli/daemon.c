@@ -240,7 +240,7 @@ static bool is_nobody(int r)
 }
 
 /* Nobody listens, but a daemon that is ending may still hold its lock; waits for that. */
-static void await_end(const struct home *home)
+static void await_unlock(const struct home *home)
 {
     CLEANUP_FREE char *path = home_file(home, "daemon.lock");
     CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
@@ -269,7 +269,7 @@ int daemon_start(const struct home *home, const struct daemon_flags *flags, bool
     if (!is_nobody(r))
         return r;
     err_clear(err);
-    await_end(home);
+    await_unlock(home);
     if (pipe2(ready, O_CLOEXEC) < 0)
         return err_errno(err, errno, "cannot make a pipe");
     r = start_clean(home, flags, ready[1], &pid, &pidfd, err);
