@@ -56,7 +56,7 @@ struct keeper_link {
     int stderr_fd;
     struct loop_watch *stderr_watch;
     struct err words; /* the first two lines it printed: what happened, and a hint */
-    bool ever_up;
+    bool ever_up, greeted;
     int64_t up_since_ms, backoff_ms, state_second;
     unsigned restarts, states;
     TAILQ_HEAD(, keeper_call) calls;
@@ -305,13 +305,13 @@ static int on_hello(struct keeper_link *link, struct wire_frame *frame)
 {
     struct keeper_hello hello;
 
-    if (link->state != LINK_STARTING || keeper_read_hello(frame, &hello) < 0)
+    if (link->state != LINK_STARTING || link->greeted || keeper_read_hello(frame, &hello) < 0)
         return -EPROTO;
     link->vault = hello.vault;
     snprintf(link->confinement, sizeof link->confinement, "%s", hello.confinement);
     snprintf(link->degraded, sizeof link->degraded, "%s", hello.degraded);
-    int r = send_configure(link);
-    return r < 0 ? r : send_get_state(link);
+    link->greeted = true;
+    return 0;
 }
 
 /* The first STATE is the end of the start: from now on bindings are known. */
@@ -344,7 +344,7 @@ static int on_state(struct keeper_link *link, struct wire_frame *frame)
     enum keeper_vault_state vault;
     json_t *bindings;
 
-    if (link->state == LINK_DOWN || states_flood(link) || keeper_read_state(frame, &vault, &bindings) < 0)
+    if (!link->greeted || states_flood(link) || keeper_read_state(frame, &vault, &bindings) < 0)
         return -EPROTO;
     json_decref(link->bindings);
     link->bindings = bindings;
@@ -429,6 +429,11 @@ static int try_start(struct keeper_link *link, struct err *err)
         r = spawn(link, theirs, their_stderr, err);
     if (!r)
         r = channel_new(link->config.loop, TAKE_FD(ours), on_frame, on_close, link, &link->channel);
+    /* Both wait in the socket, so that the keeper can answer with its hello. */
+    if (!r)
+        r = send_configure(link);
+    if (!r)
+        r = send_get_state(link);
     return r;
 }
 
@@ -437,6 +442,8 @@ static void link_start(struct keeper_link *link)
     struct err err = ERR_INIT;
 
     link->state = LINK_STARTING;
+    link->greeted = false;
+    link->states = 0;
     err_clear(&link->words);
     if (try_start(link, &err) < 0) {
         link->words = err;

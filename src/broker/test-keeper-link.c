@@ -1,0 +1,290 @@
+/*
+ * The keeper's supervisor with a keeper that does what the test asks for: a
+ * start that fails is explained, a keeper that dies, hangs, floods or talks nonsense
+ * costs the requests it held and is replaced.
+ */
+#include "broker/keeper-link.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *fake_keeper;
+
+struct bench {
+    struct loop *loop;
+    struct loop_timer *guard;
+    struct keeper_link *link;
+    const char *argv[3];
+    int program, started;
+    bool has_started;
+    unsigned changed, lost;
+    struct err err;
+};
+
+struct asked {
+    struct bench *bench;
+    struct keeper_call *call;
+    bool answered;
+    enum keeper_http_outcome outcome;
+    bool may_have_left;
+    char body[32];
+};
+
+static void on_guard(void *userdata)
+{
+    fail_msg("the supervisor does not answer");
+}
+
+static void on_changed(void *userdata)
+{
+    ((struct bench *) userdata)->changed++;
+}
+
+static void on_started(int result, const struct err *err, void *userdata)
+{
+    struct bench *bench = userdata;
+
+    bench->has_started = true;
+    bench->started = result;
+    if (err)
+        bench->err = *err;
+    loop_stop(bench->loop);
+}
+
+static void on_lost(bool was_open, void *userdata)
+{
+    struct bench *bench = userdata;
+
+    assert_true(was_open);
+    bench->lost++;
+}
+
+static void run(struct bench *bench)
+{
+    loop_timer_set(bench->guard, 10000);
+    loop_run(bench->loop);
+    loop_timer_stop(bench->guard);
+}
+
+static struct bench *bench_new(const char *how)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct err err = ERR_INIT;
+
+    bench->argv[0] = "aileron-keeper";
+    bench->argv[1] = how;
+    bench->program = open(fake_keeper, O_PATH | O_CLOEXEC);
+    assert_int_equal(loop_new(&bench->loop, &err), 0);
+    assert_int_equal(loop_timer_new(bench->loop, on_guard, bench, &bench->guard), 0);
+    const struct keeper_config config = {
+        .loop = bench->loop,
+        .program_fd = bench->program,
+        .argv = bench->argv,
+        .allow_private = "",
+        .changed = on_changed,
+        .started = on_started,
+        .lost = on_lost,
+        .userdata = bench,
+    };
+    assert_int_equal(keeper_link_new(&config, &bench->link, &err), 0);
+    run(bench);
+    assert_true(bench->has_started);
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    keeper_link_free(bench->link);
+    loop_timer_free(bench->guard);
+    loop_free(bench->loop);
+    close(bench->program);
+    free(bench);
+}
+
+static void stop_loop(void *userdata)
+{
+    loop_stop(userdata);
+}
+
+static void pass_time(struct bench *bench, int64_t ms)
+{
+    struct loop_timer *timer;
+
+    assert_int_equal(loop_timer_new(bench->loop, stop_loop, bench->loop, &timer), 0);
+    loop_timer_set(timer, ms);
+    loop_run(bench->loop);
+    loop_timer_free(timer);
+}
+
+static void await_keeper(struct bench *bench)
+{
+    for (int i = 0; i < 200 && !keeper_is_there(bench->link); i++)
+        pass_time(bench, 20);
+    assert_true(keeper_is_there(bench->link));
+}
+
+static void on_answer(const struct keeper_answer *answer, void *userdata)
+{
+    struct asked *asked = userdata;
+
+    asked->answered = true;
+    asked->outcome = answer->outcome;
+    asked->may_have_left = answer->may_have_left;
+    snprintf(asked->body, sizeof asked->body, "%.*s", (int) answer->body_len, (const char *) answer->body);
+    loop_stop(asked->bench->loop);
+}
+
+static int ask(struct bench *bench, struct asked *asked, const char *url, uint32_t deadline_ms)
+{
+    const struct keeper_request request = {
+        .connector = "local://x",
+        .binding = "",
+        .method = "GET",
+        .url = url,
+        .headers = "",
+        .hosts = "a.test:443",
+        .deadline_ms = deadline_ms,
+    };
+
+    *asked = (struct asked){ .bench = bench };
+    return keeper_http(bench->link, &request, on_answer, asked, &asked->call);
+}
+
+static void test_a_start(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+
+    assert_int_equal(bench->started, 0);
+    assert_true(keeper_is_there(bench->link));
+    assert_int_equal(keeper_vault_state(bench->link), KEEPER_VAULT_DEVELOPMENT);
+    assert_int_equal(json_array_size(keeper_bindings(bench->link)), 1);
+    assert_string_equal(keeper_confinement(bench->link), "not at all");
+    assert_int_equal(ask(bench, &asked, "ok", 5000), 0);
+    run(bench);
+    assert_int_equal(asked.outcome, KEEPER_HTTP_DONE);
+    assert_string_equal(asked.body, "body");
+    assert_int_equal(keeper_restarts(bench->link), 0);
+    bench_free(bench);
+}
+
+static void test_a_start_that_fails_is_explained(void **state)
+{
+    static const struct {
+        const char *how, *message, *hint;
+    } cases[] = {
+        { "refuse", "the moon is wrong", "wait a week" },
+        { "silent", "cannot be started", "" },
+        { "version", "broke the protocol", "" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bench *bench = bench_new(cases[i].how);
+
+        assert_int_equal(bench->started, -EIO);
+        if (!strstr(bench->err.message, cases[i].message))
+            fail_msg("%s: %s", cases[i].how, bench->err.message);
+        assert_string_equal(bench->err.hint, cases[i].hint);
+        bench_free(bench);
+    }
+}
+
+static void test_every_way_to_fail(void **state)
+{
+    static const char *const ways[] = { "die", "garbage", "stranger", "badstate", "flood", "hang" };
+
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct bench *bench = bench_new("ok");
+        struct asked asked, other;
+        int64_t began = clock_boot_ms();
+
+        assert_int_equal(ask(bench, &asked, ways[i], 200), 0);
+        run(bench);
+        assert_true(clock_boot_ms() - began < 2000);
+        if (asked.outcome != KEEPER_HTTP_NETWORK || !asked.may_have_left)
+            fail_msg("%s: outcome %d", ways[i], asked.outcome);
+        assert_int_equal(keeper_restarts(bench->link), 1);
+        assert_int_equal(bench->lost, 1);
+        assert_int_equal(keeper_vault_state(bench->link), KEEPER_VAULT_LOCKED);
+        assert_int_equal(json_array_size(keeper_bindings(bench->link)), 0);
+        assert_int_equal(ask(bench, &other, "ok", 1000), -ENOTCONN);
+        await_keeper(bench);
+        assert_int_equal(json_array_size(keeper_bindings(bench->link)), 1);
+        assert_int_equal(ask(bench, &other, "ok", 1000), 0);
+        run(bench);
+        assert_string_equal(other.body, "body");
+        bench_free(bench);
+    }
+}
+
+static void test_a_second_answer_ends_the_keeper(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+
+    assert_int_equal(ask(bench, &asked, "twice", 1000), 0);
+    run(bench);
+    assert_string_equal(asked.body, "first");
+    pass_time(bench, 50);
+    assert_int_equal(keeper_restarts(bench->link), 1);
+    bench_free(bench);
+}
+
+static void test_nobody_waits_any_more(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked, other;
+
+    assert_int_equal(ask(bench, &asked, "later", 5000), 0);
+    keeper_http_cancel(asked.call);
+    assert_int_equal(ask(bench, &other, "ok", 1000), 0);
+    run(bench);
+    assert_true(other.answered && !asked.answered);
+    /* The keeper kept its word about the cancelled one, so it lives. */
+    pass_time(bench, 900);
+    assert_int_equal(keeper_restarts(bench->link), 0);
+    assert_false(asked.answered);
+    bench_free(bench);
+}
+
+static void test_deaths_in_a_row(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+
+    for (int i = 0; i < 4; i++) {
+        await_keeper(bench);
+        assert_int_equal(ask(bench, &asked, "die", 1000), 0);
+        run(bench);
+    }
+    await_keeper(bench);
+    assert_int_equal(keeper_restarts(bench->link), 4);
+    bench_free(bench);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_start),
+        cmocka_unit_test(test_a_start_that_fails_is_explained),
+        cmocka_unit_test(test_every_way_to_fail),
+        cmocka_unit_test(test_a_second_answer_ends_the_keeper),
+        cmocka_unit_test(test_nobody_waits_any_more),
+        cmocka_unit_test(test_deaths_in_a_row),
+    };
+    if (argc != 2)
+        return 2;
+    fake_keeper = argv[1];
+    json_init();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
