@@ -1,11 +1,13 @@
 """The daemon's life: start, stop, one at a time, recovery, its files, its log."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -244,3 +246,54 @@ def test_the_daemon_does_not_hold_its_starter(home):
     for descriptor in os.listdir(f"/proc/{home.pid()}/fd"):
         target = os.readlink(f"/proc/{home.pid()}/fd/{descriptor}")
         assert "pipe" not in target or int(descriptor) > 2, target
+
+
+@contextlib.contextmanager
+def older_daemon(home, folder):
+    """A daemon that calls itself 0.0.9…, of programs that lie elsewhere: what stands there before an upgrade."""
+    version = home.cli("version", check=0).out.split()[1]
+    older = "0.0.".ljust(len(version), "9")
+    for program in (paths.BROKER, paths.KEEPER, paths.WORKER):
+        shutil.copy(program, folder / program.name)
+    broker = folder / paths.BROKER.name
+    code, changed = re.subn(rb"(?<=\0)" + re.escape(version.encode()) + rb"(?=\0)", older.encode(), broker.read_bytes())
+    assert changed, "the broker's version is in it"
+    broker.write_bytes(code)
+    process = subprocess.Popen([broker, "--home", home.path, "--libexec", folder], env={"PATH": "/usr/bin:/bin"}, cwd="/",
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(lambda: (home.path / "daemon.json").exists() and home.discovery()["pid"] == process.pid, "the older daemon")
+        yield process, older
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_newer_command_renews_an_idle_daemon(home, tmp_path):
+    home.start()
+    version = home.discovery()["version"]
+    home.stop()
+    with older_daemon(home, tmp_path) as (process, older):
+        assert home.discovery()["version"] == older
+        done = home.cli("action", "list", check=0)
+        assert older in done.err and "restarting" in done.err
+        assert home.discovery()["version"] == version and home.pid() != process.pid
+        assert "restarting" not in home.cli("action", "list", check=0).err
+
+
+def test_a_newer_command_leaves_a_busy_daemon(home, tmp_path):
+    silent = socket.create_server(("127.0.0.1", 0))
+    host = f"127.0.0.1:{silent.getsockname()[1]}"
+    home.start()
+    home.cli("config", "set", "network.allow_private", json.dumps([host]), check=0)
+    home.cli("connector", "install", "--local", paths.BUILD / "connectors/noop", "--bind", f"HOST={host}", check=0)
+    home.cli("action", "add", "--local", paths.BUILD / "connectors/noop/actions/fetch.md", check=0)
+    home.stop()
+    with silent, older_daemon(home, tmp_path) as (process, _), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(home.api, "POST", "/v1/actions/fetch/run", {"args": {"url": f"http://{host}/"}})
+        client, _ = silent.accept()
+        done = home.cli("action", "list", check=0)
+        assert "aileron stop" in done.err and home.pid() == process.pid
+        client.close()
+        assert running.result().status == 502
+        home.stop()
