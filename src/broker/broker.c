@@ -11,6 +11,7 @@
 #include "base/magic.h"
 #include "broker/call.h"
 #include "broker/log.h"
+#include "confine/sanitized.h"
 #include "mcp/mcp.h"
 #include "web/web.h"
 #include "wire/limits.h"
@@ -259,7 +260,8 @@ static int start_receipts(struct broker *broker, struct err *err)
 static int start_workers(struct broker *broker, struct err *err)
 {
     CLEANUP_FREE char *dir = home_file(broker->home, "cache/modules");
-    const struct worker_program program = { broker->worker_program, -1 };
+    /* A worker's words are not for the log, but for the report of a sanitizer. */
+    const struct worker_program program = { broker->worker_program, CONFINE_SANITIZED ? STDERR_FILENO : -1 };
     const struct cache_config cache = { broker->loop, program, dir, LIMIT_MODULE_CACHE_BYTES, 0 };
     const struct pool_config pool = { broker->loop, program, 0, 0, 0 };
     int r = dir ? cache_new(&cache, &broker->cache, err) : err_set(err, ENOMEM, "out of memory");

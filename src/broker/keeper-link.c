@@ -26,7 +26,7 @@
 
 #define LINK_MAGIC        0x6b70726cu
 #define HELLO_MS          10000
-#define ANSWER_GRACE_MS   500
+#define ANSWER_GRACE_MS   3000
 #define BACKOFF_FIRST_MS  50
 #define BACKOFF_MAX_MS    5000
 #define HEALTHY_MS        30000

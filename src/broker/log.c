@@ -68,6 +68,8 @@ static int open_file(void)
     }
     the_log.fd = fd;
     the_log.size = (uint64_t) st.st_size;
+    /* What a library or a sanitizer prints with its last breath is kept too. */
+    dup2(fd, STDERR_FILENO);
     return 0;
 }
 

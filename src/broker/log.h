@@ -13,7 +13,7 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Creates the folder of `path` (0700) and opens the file (0600). */
+/* Creates the folder of `path` (0700) and opens the file (0600), which becomes standard error too. */
 int log_open(const char *path, struct err *err);
 void log_close(void);
 void log_set_level(enum log_level level);
