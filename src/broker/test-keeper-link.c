@@ -210,7 +210,7 @@ static void test_every_way_to_fail(void **state)
 
         assert_int_equal(ask(bench, &asked, ways[i], 200), 0);
         run(bench);
-        assert_true(clock_boot_ms() - began < 2000);
+        assert_true(clock_boot_ms() - began < 6000);
         if (asked.outcome != KEEPER_HTTP_NETWORK || !asked.may_have_left)
             fail_msg("%s: outcome %d", ways[i], asked.outcome);
         assert_int_equal(keeper_restarts(bench->link), 1);
@@ -251,7 +251,7 @@ static void test_nobody_waits_any_more(void **state)
     run(bench);
     assert_true(other.answered && !asked.answered);
     /* The keeper kept its word about the cancelled one, so it lives. */
-    pass_time(bench, 900);
+    pass_time(bench, 3500); /* longer than the grace for its answer */
     assert_int_equal(keeper_restarts(bench->link), 0);
     assert_false(asked.answered);
     bench_free(bench);
