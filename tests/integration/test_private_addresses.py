@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from tests.conftest import PROBE_TOKEN
-from tests.rig.dns import Dns, can_redirect_resolver, resolver_namespace
+from tests.rig.dns import Dns, resolver_namespace, why_no_namespace
 from tests.rig.home import Home, dev_credential
 from tests.rig.probing import ask, envelope, probe, refused
 
@@ -41,9 +41,10 @@ def dns_address():
 
 
 @pytest.fixture(scope="module")
-def nameserver(dns_address):
-    if not can_redirect_resolver():
-        pytest.skip("pointing the daemon at a resolver of ours needs root and unshare")
+def nameserver(dns_address, tmp_path_factory):
+    reason = why_no_namespace(tmp_path_factory.mktemp("namespace"))
+    if reason:
+        pytest.skip(f"the daemon cannot be pointed at a resolver of ours: {reason}")
     answers = {name: [address] for address, name in NAMES.items()}
     answers |= {"mixed.test": ["192.0.2.7", "127.0.0.1"], "empty.test": []}
     # A public address at first, this machine's at every later question.

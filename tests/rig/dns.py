@@ -9,6 +9,7 @@ import os
 import shlex
 import socket
 import struct
+import subprocess
 import threading
 
 A, AAAA = 1, 28
@@ -61,10 +62,6 @@ class Dns:
         self._socket.close()
 
 
-def can_redirect_resolver():
-    return os.geteuid() == 0 and os.path.exists("/usr/bin/unshare")
-
-
 def resolver_namespace(folder, nameserver, hosts=()):
     """A command prefix: run in a mount namespace whose resolv.conf and hosts are ours.
 
@@ -77,3 +74,11 @@ def resolver_namespace(folder, nameserver, hosts=()):
     script = (f"mount --bind {shlex.quote(str(resolv))} {shlex.quote(target)} && "
               f"mount --bind {shlex.quote(str(hosts_file))} /etc/hosts && exec \"$@\"")
     return ["unshare", "-m", "sh", "-c", script, "sh"]
+
+
+def why_no_namespace(folder):
+    """None when resolver_namespace works here, else the reason that a skipped test gives."""
+    if os.geteuid() != 0:
+        return "a mount namespace needs root"
+    done = subprocess.run([*resolver_namespace(folder, "127.0.0.1"), "true"], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else f"no mount namespace here: {done.stderr.strip()}"
