@@ -115,11 +115,6 @@ static int call_timer_set(struct call *call, int64_t delay_ms)
     return 0;
 }
 
-static const struct action_step *step_of(const struct call *call)
-{
-    return &call->entry->action->steps[call->step];
-}
-
 /* --- endings --- */
 
 static void call_answer(struct call *call, int status, json_t *body)
@@ -140,7 +135,7 @@ static void call_failed(struct call *call, struct failure *failure)
     if (call->retried)
         failure_detail(failure, "retried", json_integer(call->retried));
     if (call->entry->action->steps_len > 1)
-        failure_detail(failure, "step", json_string(step_of(call)->id));
+        failure_detail(failure, "step", json_string(call_step(call)->id));
     failure_detail(failure, "log", json_string(log_path()));
     call_receipt_failed(call, failure);
     log_info("%s: action %s failed: %s (%s), receipt %s", call->execution_id, call->entry->action->name,
@@ -164,7 +159,7 @@ static void fail_without_receipt(struct call *call, const struct err *err, bool 
 static void call_succeeded(struct call *call)
 {
     json_t *output = call->output ? json_incref(call->output) : json_object();
-    const struct action_require *require = step_of(call)->require;
+    const struct action_require *require = call_step(call)->require;
     json_t *body = json_pack("{s:s, s:o, s:O, s:s, s:s}", "audit_id", call->audit_id, "output", output, "steps", call->steps,
         "connector_version", require->version, "connector_hash", require->hash);
 
@@ -185,7 +180,7 @@ static void step_succeeded(struct call *call, json_t *output_stolen)
         return;
     }
     json_array_append_new(
-        call->steps, json_pack("{s:s, s:s, s:I, s:i}", "id", step_of(call)->id, "op", step_of(call)->op, "duration_ms",
+        call->steps, json_pack("{s:s, s:s, s:I, s:i}", "id", call_step(call)->id, "op", call_step(call)->op, "duration_ms",
                          (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
     if (call->step + 1 == call->entry->action->steps_len) {
         call_succeeded(call);
@@ -196,60 +191,15 @@ static void step_succeeded(struct call *call, json_t *output_stolen)
     step_begin(call);
 }
 
-/* --- retries (SPEC §6) --- */
-
-static bool step_says_idempotent(const struct call *call)
-{
-    return step_of(call)->has_idempotent && step_of(call)->idempotent;
-}
-
-static bool may_retry(const struct call *call, const struct failure *failure)
-{
-    bool idempotent = step_of(call)->has_idempotent ? step_of(call)->idempotent : call->connector->manifest->idempotent;
-
-    if (!failure->retriable || call->retried >= LIMIT_RETRIES || call->broker->stopping)
-        return false;
-    return idempotent && (!call->unsafe_may_have_left || step_says_idempotent(call));
-}
-
-static double random_fraction(void)
-{
-    uint32_t bits;
-
-    random_bytes(&bits, sizeof bits);
-    return bits / 4294967296.0;
-}
-
-/* What the connector could not know: the status it met and what Retry-After said. */
-static void complete_failure(struct call *call, struct failure *failure)
-{
-    if (failure->class == FAILURE_EXTERNAL_API_ERROR && call->last_status >= 400) {
-        if (!json_object_get(failure->details, "status"))
-            failure_detail(failure, "status", json_integer(call->last_status));
-        if (call->last_retry_after_ms >= 0 && !json_object_get(failure->details, "retry_after") &&
-            json_integer_value(json_object_get(failure->details, "status")) == (json_int_t) call->last_status)
-            failure_detail(failure, "retry_after", json_integer((call->last_retry_after_ms + 999) / 1000));
-    }
-    if (call->unsafe_unanswered && failure->class == FAILURE_NETWORK_ERROR) {
-        failure_detail(failure, "outcome", json_string("unknown"));
-        failure->retriable = step_says_idempotent(call);
-    }
-}
-
 static void attempt_failed(struct call *call, struct failure *failure)
 {
-    complete_failure(call, failure);
-    if (!may_retry(call, failure)) {
+    call_complete_failure(call, failure);
+    int64_t delay = call_retry_delay_ms(call, failure);
+    if (delay < 0 || call_timer_set(call, delay) < 0) {
         call_failed(call, failure);
         return;
     }
-    json_int_t after_s = json_integer_value(json_object_get(failure->details, "retry_after"));
-    long delay = failure_retry_delay_ms(call->retried + 1, random_fraction(), (long) after_s * 1000);
-    if (clock_boot_ms() + delay >= call->deadline_ms || call_timer_set(call, delay) < 0) {
-        call_failed(call, failure);
-        return;
-    }
-    log_debug("%s: %s, again in %ld ms", call->execution_id, failure_class_name(failure->class), delay);
+    log_debug("%s: %s, again in %lld ms", call->execution_id, failure_class_name(failure->class), (long long) delay);
     failure_clear(failure);
     attempt_clear(call);
     call->retried++;
@@ -299,90 +249,6 @@ static void on_log(struct lease *lease, enum worker_log_level level, const char 
     log_debug("%s: %s says: %s", call->execution_id, call->connector->manifest->name, message);
 }
 
-/* stderr as one printable line. */
-static void clean_tail(const char *text, size_t len, char out[LIMIT_STDERR_TAIL_BYTES + 1])
-{
-    size_t n = 0;
-
-    /* The tail may start inside a character. */
-    while (len && ((unsigned char) *text & 0xc0) == 0x80)
-        text++, len--;
-    for (size_t i = 0; i < len && n < LIMIT_STDERR_TAIL_BYTES; i++)
-        out[n++] = (unsigned char) text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i];
-    while (n && out[n - 1] == ' ')
-        n--;
-    out[n] = '\0';
-    if (!utf8_is_valid(out, n))
-        for (size_t i = 0; i < n; i++)
-            if ((unsigned char) out[i] > 0x7e)
-                out[i] = '?';
-}
-
-static void failure_of_exit(struct call *call, const struct frame_done *result, struct failure *failure)
-{
-    char tail[LIMIT_STDERR_TAIL_BYTES + 1];
-    const char *colon;
-
-    clean_tail(result->err_tail, result->err_tail_len, tail);
-    colon = tail[0] ? ": " : "";
-    if (result->outcome == WORKER_TRAPPED)
-        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector crashed (%s)%s%s", result->trap, colon, tail);
-    else
-        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector ended with exit code %u%s%s", result->exit_code,
-            colon, tail);
-    failure_detail(failure, "exit_code", json_integer(result->exit_code));
-    if (tail[0])
-        failure_detail(failure, "stderr", json_string(tail));
-}
-
-static void failure_of_limit(struct call *call, const struct frame_done *result, struct failure *failure)
-{
-    const struct manifest *manifest = call->connector->manifest;
-
-    switch (result->outcome) {
-    case WORKER_TIMED_OUT:
-        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector was stopped at its wall-time limit of %u s",
-            manifest->wall_time_s);
-        break;
-    case WORKER_OUT_OF_MEMORY:
-        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector needed more than its %u MiB of memory",
-            manifest->memory_mib);
-        break;
-    case WORKER_STACK_OVERFLOW:
-        failure_set(failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector's stack overflowed");
-        break;
-    default:
-        failure_set(
-            failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the connector wrote more than %u MiB of output", LIMIT_STDOUT_BYTES / MIB);
-        break;
-    }
-}
-
-/* Success gives *ret_output and false; else true with the failure that counts. */
-static bool read_result(struct call *call, const struct frame_done *result, json_t **ret_output, struct failure *failure)
-{
-    bool exited = result->outcome == WORKER_EXITED || result->outcome == WORKER_TRAPPED;
-
-    if (call->refusal.class != FAILURE_NONE) {
-        failure_copy(failure, &call->refusal);
-        return true;
-    }
-    if (!exited) {
-        failure_of_limit(call, result, failure);
-        return true;
-    }
-    if (result->outcome == WORKER_EXITED && !result->exit_code) {
-        if (failure_read_envelope(result->out, result->out_len, ret_output, failure) == 0)
-            return false;
-    } else {
-        failure_of_exit(call, result, failure);
-    }
-    /* A request that failed explains a connector that failed in no particular way; a lost one always counts. */
-    if (call->trouble.class != FAILURE_NONE && (failure->class == FAILURE_CONNECTOR_RUNTIME_ERROR || call->unsafe_unanswered))
-        failure_copy(failure, &call->trouble);
-    return true;
-}
-
 static void on_done(struct lease *lease, const struct frame_done *result, void *userdata)
 {
     struct call *call = MAGIC_CAST(struct call, userdata, CALL_MAGIC);
@@ -394,7 +260,7 @@ static void on_done(struct lease *lease, const struct frame_done *result, void *
     bool cut_short = call->http != NULL;
     if (cut_short && fail_unknown(call))
         return;
-    bool failed = read_result(call, result, &output, &failure);
+    bool failed = call_read_result(call, result, &output, &failure);
     /* The worker is free for the next call while this one writes its receipt. */
     lease_release(TAKE_PTR(call->lease));
     if (failed)
@@ -494,7 +360,7 @@ static void step_start(struct call *call)
     r = call_payload_make(call);
     if (!r)
         r = call_receipt_started(call, &err);
-    if (!r && !step_says_idempotent(call) && !step_of(call)->read_only) {
+    if (!r && !call_step_says_idempotent(call) && !call_step(call)->read_only) {
         call->state = CALL_SYNCING;
         r = receipts_durable(call->broker->receipts, on_synced, call, &call->sync);
         if (!r)
@@ -521,84 +387,17 @@ static void on_compiled(int result, const struct err *err, void *userdata)
     call_failed(call, &failure);
 }
 
-/* The installed connector that the action pins, or false with the failure. */
-static bool find_connector(struct call *call, struct failure *failure)
-{
-    const struct action_require *require = step_of(call)->require;
-    struct err err = ERR_INIT;
-    int r = connectors_get(call->broker->connectors, require->hash, &call->connector, &err);
-
-    if (r == -ENOENT)
-        failure_set(failure, FAILURE_HASH_MISMATCH, "connector %s@%s with the hash %s, which the action pins, is not installed",
-            require->name, require->version, require->hash);
-    else if (r == -EBADMSG) {
-        log_error("connector %s: %s", require->name, err.message);
-        pool_forget(call->broker->pool, require->hash);
-        failure_set(failure, FAILURE_HASH_MISMATCH, "%s", err.message);
-    } else if (r < 0)
-        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
-    else if (strcmp(call->connector->manifest->name, require->name) ||
-             strcmp(call->connector->manifest->version, require->version))
-        failure_set(failure, FAILURE_HASH_MISMATCH, "the hash that the action pins belongs to %s@%s, not to %s@%s",
-            call->connector->manifest->name, call->connector->manifest->version, require->name, require->version);
-    return failure->class == FAILURE_NONE;
-}
-
-static bool choose_binding(struct call *call, struct failure *failure)
-{
-    const struct manifest *manifest = call->connector->manifest;
-    const struct keeper_link *keeper = call->broker->keeper;
-
-    if (manifest->credential == CREDENTIAL_NONE)
-        return true;
-    const char *kind = credential_kind_name(manifest->credential);
-    if (!keeper_is_there(keeper)) {
-        failure_set(
-            failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
-        failure_detail(failure, "reason", json_string("vault_locked"));
-        return false;
-    }
-    switch (binding_choose(keeper_bindings(keeper), manifest->name, kind, call->wanted_binding, call->binding)) {
-    case BINDING_CHOSEN:
-        call_receipt_binding(call);
-        return true;
-    case BINDING_NONE:
-        failure_set(failure, FAILURE_BINDING_REQUIRED,
-            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials "
-            "FILE`",
-            manifest->name, kind);
-        return false;
-    case BINDING_AMBIGUOUS:
-        failure_set(failure, FAILURE_BINDING_REQUIRED, "several %s credentials are bound to %s; say which one with \"as\"", kind,
-            manifest->name);
-        return false;
-    case BINDING_UNUSABLE:
-        failure_set(failure, FAILURE_BINDING_FAILED, "the binding %s cannot be used any more", call->binding);
-        call->binding[0] = '\0';
-        return false;
-    }
-    return false;
-}
-
-static int make_input(struct call *call)
-{
-    CLEANUP_JSON json_t *input = json_pack("{s:s, s:O}", "op", step_of(call)->op, "args", call->rendered[call->step]);
-
-    buf_reset(&call->input);
-    return input ? json_write(input, &call->input) : -ENOMEM;
-}
-
 static void step_begin(struct call *call)
 {
     struct failure failure = FAILURE_INIT;
     struct err err = ERR_INIT;
 
     call->step_started_ms = clock_boot_ms();
-    if (!find_connector(call, &failure) || !choose_binding(call, &failure)) {
+    if (!call_find_connector(call, &failure) || !call_choose_binding(call, &failure)) {
         call_failed(call, &failure);
         return;
     }
-    if (make_input(call) < 0) {
+    if (call_make_input(call) < 0) {
         failure_set(&failure, FAILURE_BAD_INPUT, "the arguments are larger than %u MiB", LIMIT_ARGS_BYTES / MIB);
         call_failed(call, &failure);
         return;
@@ -612,43 +411,6 @@ static void step_begin(struct call *call)
 }
 
 /* --- the call --- */
-
-static bool render_steps(struct call *call, const json_t *args, struct failure *failure)
-{
-    const struct action *action = call->entry->action;
-    struct err err = ERR_INIT;
-
-    if (action_check_args(action, args, &err) < 0) {
-        failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
-        return false;
-    }
-    for (size_t i = 0; i < action->steps_len; i++)
-        if (action_render_step(action, i, args, &call->rendered[i], &err) < 0) {
-            failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
-            return false;
-        }
-    return true;
-}
-
-static bool is_admitted(struct call *call, const json_t *args, struct failure *failure)
-{
-    const struct action *action = call->entry->action;
-
-    if (!catalog_is_enabled(call->broker->catalog, action->name)) {
-        failure_set(failure, FAILURE_CAPABILITY_DENIED,
-            "the action %s is disabled; `aileron action enable %s` enables it; nothing was done", action->name, action->name);
-        failure->boundary = "action";
-        return false;
-    }
-    if (!render_steps(call, args, failure))
-        return false;
-    if (action->gated) {
-        failure_set(failure, FAILURE_APPROVAL_DENIED,
-            "the action %s needs a person's approval, which this version cannot ask for yet; nothing was done", action->name);
-        return false;
-    }
-    return true;
-}
 
 static bool is_over_quota(struct broker *broker, const struct api_request *request)
 {
@@ -699,7 +461,7 @@ void call_start(struct broker *broker, const struct api_request *request, struct
         failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "too many calls are under way at once");
         failure.boundary = "runtime";
     }
-    if (over || !is_admitted(call, args, &failure))
+    if (over || !call_is_admitted(call, args, &failure))
         call_failed(call, &failure);
     else
         step_begin(call);

@@ -79,6 +79,28 @@ void call_start(struct broker *broker, const struct api_request *request, struct
 /* Ends every call with a failure, receipts included: the daemon stops. */
 void call_stop_all(struct broker *broker);
 
+/* The step that runs. */
+static inline const struct action_step *call_step(const struct call *call)
+{
+    return &call->entry->action->steps[call->step];
+}
+
+/* call-prepare.c: each false with the failure. */
+bool call_is_admitted(struct call *call, const json_t *args, struct failure *failure);
+bool call_find_connector(struct call *call, struct failure *failure);
+bool call_choose_binding(struct call *call, struct failure *failure);
+/* Makes call->input; -E2BIG when the arguments are too large. */
+int call_make_input(struct call *call);
+
+/* call-result.c */
+bool call_step_says_idempotent(const struct call *call);
+/* Success gives *ret_output and false; else true with the failure that counts. */
+bool call_read_result(struct call *call, const struct frame_done *result, json_t **ret_output, struct failure *failure);
+/* Adds what the connector could not know: the status it met, what Retry-After said, an unknown outcome. */
+void call_complete_failure(struct call *call, struct failure *failure);
+/* Milliseconds until the next attempt, or -1 when there is none. */
+int64_t call_retry_delay_ms(const struct call *call, const struct failure *failure);
+
 /* call-http.c: a request of the running connector, and the end of one that nobody waits for any more. */
 void call_on_http(struct lease *lease, const char *envelope, size_t len, void *userdata);
 void call_http_abandon(struct call *call);

@@ -4,84 +4,18 @@
  * are freed when their process has been reaped; until then they count, so the
  * limits hold for processes, not for intentions.
  */
-#include "connector/pool.h"
+#include "connector/pool-private.h"
 
 #include "base/clock.h"
 #include "base/magic.h"
-#include "connector/frames.h"
 #include "wire/limits.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <sys/wait.h>
 
 #include "base/banned.h"
 
-#define POOL_MAGIC      0x706f6f6cu
-#define WORKER_MAGIC    0x776f726bu
-#define WORKER_START_MS 10000
-
-enum worker_state { WORKER_STARTING, WORKER_LOADING, WORKER_IDLE, WORKER_LEASED, WORKER_RUNNING, WORKER_DYING };
-
-struct worker {
-    uint32_t magic;
-    struct pool *pool;
-    struct line *line;
-    TAILQ_ENTRY(worker) link; /* of the line */
-    enum worker_state state;
-    struct worker_process process;
-    struct loop_timer *timer; /* start, then wall time */
-    struct lease *lease;
-    int64_t idle_since_ms;
-    unsigned log_lines;
-    uint32_t run_id, http_id;
-    bool http_open, retire;
-    enum pool_loss loss;
-    char loss_message[256];
-};
-
-struct lease {
-    struct line *line;
-    TAILQ_ENTRY(lease) link; /* while it waits */
-    struct worker *worker;   /* NULL while it waits, and after a loss */
-    struct lease_handlers handlers;
-    void *userdata;
-    uint64_t order;
-    bool waiting;
-};
-
-struct line {
-    struct pool *pool;
-    LIST_ENTRY(line) link;
-    char hash[SHA256_TAGGED_MAX];
-    struct module *module;
-    unsigned memory_mib;
-    char *imports;
-    TAILQ_HEAD(, worker) workers;
-    TAILQ_HEAD(, lease) queue;
-    unsigned workers_len, coming, queue_len; /* coming: starting or loading */
-    unsigned leases;                         /* waiting or held: they keep the line */
-};
-
-struct pool {
-    uint32_t magic;
-    struct loop *loop;
-    struct worker_program program;
-    unsigned workers_all, workers_per_connector;
-    int64_t idle_ms;
-    LIST_HEAD(, line) lines;
-    unsigned workers, busy, dying;
-    uint64_t replaced, order;
-    struct loop_timer *retire_timer;
-    bool retire_armed, ending;
-    char confinement[256];
-};
-
-static void pool_schedule(struct pool *pool);
 static void on_retire(void *userdata);
 
 int pool_new(const struct pool_config *config, struct pool **ret_pool, struct err *err)
@@ -139,7 +73,7 @@ static struct line *line_new(struct pool *pool, const struct pool_spec *spec)
 }
 
 /* Frees a line that nobody needs any more. */
-static void line_drop(struct line *line)
+void line_drop(struct line *line)
 {
     if (line->workers_len || line->leases)
         return;
@@ -147,129 +81,6 @@ static void line_drop(struct line *line)
     module_unref(line->module);
     free(line->imports);
     free(line);
-}
-
-/* --- workers --- */
-
-static void worker_state_set(struct worker *worker, enum worker_state state)
-{
-    bool was_coming = worker->state == WORKER_STARTING || worker->state == WORKER_LOADING;
-    bool was_busy = worker->state == WORKER_LEASED || worker->state == WORKER_RUNNING;
-    bool is_coming = state == WORKER_STARTING || state == WORKER_LOADING;
-    bool is_busy = state == WORKER_LEASED || state == WORKER_RUNNING;
-
-    worker->line->coming = worker->line->coming + is_coming - was_coming;
-    worker->pool->busy = worker->pool->busy + is_busy - was_busy;
-    worker->pool->dying = worker->pool->dying + (state == WORKER_DYING) - (worker->state == WORKER_DYING);
-    worker->state = state;
-}
-
-static void worker_free(struct worker *worker)
-{
-    struct line *line = worker->line;
-
-    worker_state_set(worker, WORKER_IDLE); /* out of every other count */
-    worker_process_end(&worker->process);
-    loop_timer_free(worker->timer);
-    TAILQ_REMOVE(&line->workers, worker, link);
-    line->workers_len--;
-    worker->pool->workers--;
-    free(worker);
-    line_drop(line);
-}
-
-/* Kills; what happened is told to the lease when the process has been reaped. */
-static void worker_kill(struct worker *worker)
-{
-    if (worker->state == WORKER_DYING)
-        return;
-    worker_state_set(worker, WORKER_DYING);
-    loop_timer_stop(worker->timer);
-    channel_free(worker->process.channel);
-    worker->process.channel = NULL;
-    loop_child_kill(worker->process.child, SIGKILL);
-}
-
-static void worker_fail(struct worker *worker, enum pool_loss loss, const char *message)
-{
-    if (worker->state == WORKER_DYING)
-        return;
-    worker->loss = loss;
-    snprintf(worker->loss_message, sizeof worker->loss_message, "%s", message);
-    worker->pool->replaced++;
-    /* Who never got as far as being ready costs the call that has waited longest. */
-    if (!worker->lease && (worker->state == WORKER_STARTING || worker->state == WORKER_LOADING)) {
-        struct lease *lease = TAILQ_FIRST(&worker->line->queue);
-
-        if (lease) {
-            TAILQ_REMOVE(&worker->line->queue, lease, link);
-            worker->line->queue_len--;
-            lease->waiting = false;
-            lease->worker = worker;
-            worker->lease = lease;
-        }
-    }
-    worker_kill(worker);
-}
-
-static void lease_lost(struct lease *lease, enum pool_loss loss, const char *message)
-{
-    lease->worker = NULL;
-    lease->handlers.lost(lease, loss, message, lease->userdata);
-}
-
-/* "killed by signal 31" says more than "died" to whoever reads the log. */
-static const char *describe_end(const struct worker *worker, int status, char out[256])
-{
-    if (worker->loss_message[0])
-        snprintf(out, 256, "%s", worker->loss_message);
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-        snprintf(out, 256, "the sandbox process was stopped by the system call filter");
-    else if (WIFSIGNALED(status))
-        snprintf(out, 256, "the sandbox process was killed by signal %d", WTERMSIG(status));
-    else
-        snprintf(out, 256, "the sandbox process ended with status %d", WEXITSTATUS(status));
-    return out;
-}
-
-static void on_worker_exit(struct loop_child *child, int wait_status, void *userdata)
-{
-    struct worker *worker = MAGIC_CAST(struct worker, userdata, WORKER_MAGIC);
-    struct pool *pool = worker->pool;
-    char message[256];
-
-    if (worker->state != WORKER_DYING)
-        worker_fail(
-            worker, worker->state == WORKER_RUNNING || worker->state == WORKER_LEASED ? POOL_LOST_DIED : POOL_LOST_START, "");
-    struct lease *lease = worker->lease;
-    enum pool_loss loss = worker->loss;
-    describe_end(worker, wait_status, message);
-    worker->lease = NULL;
-    worker_free(worker);
-    if (lease)
-        lease_lost(lease, loss, message);
-    pool_schedule(pool);
-}
-
-static void on_worker_close(struct channel *channel, int reason, void *userdata)
-{
-    struct worker *worker = MAGIC_CAST(struct worker, userdata, WORKER_MAGIC);
-    bool working = worker->state == WORKER_RUNNING || worker->state == WORKER_LEASED;
-
-    if (reason == -EPROTO || reason == -ENOBUFS)
-        worker_fail(worker, POOL_LOST_GARBAGE, "the sandbox process broke the protocol");
-    else
-        worker_fail(worker, working ? POOL_LOST_DIED : POOL_LOST_START, "");
-}
-
-static void on_worker_timeout(void *userdata)
-{
-    struct worker *worker = MAGIC_CAST(struct worker, userdata, WORKER_MAGIC);
-
-    if (worker->state == WORKER_RUNNING)
-        worker_fail(worker, POOL_LOST_OVERTIME, "the connector did not stop at its wall-time limit and was killed");
-    else
-        worker_fail(worker, POOL_LOST_START, "the sandbox process did not start in time");
 }
 
 /* --- idle workers and retirement --- */
@@ -322,7 +133,7 @@ static bool somebody_starves(const struct pool *pool, const struct line *than)
     return false;
 }
 
-static void worker_idle(struct worker *worker)
+void worker_idle(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     struct line *line = worker->line;
@@ -352,138 +163,7 @@ static void worker_idle(struct worker *worker)
         pool_schedule(pool);
 }
 
-/* --- frames from a worker --- */
-
-static int on_ready(struct worker *worker, struct wire_frame *frame)
-{
-    struct frame_ready ready;
-    struct wire_frame load;
-
-    if (worker->state != WORKER_STARTING || frame_read_ready(frame, &ready) < 0)
-        return -EPROTO;
-    snprintf(worker->pool->confinement, sizeof worker->pool->confinement, "%s", ready.confinement);
-    int fd = fcntl(worker->line->module->code_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    /* A blob by descriptor: all workers of a connector map the same sealed memfd. */
-    wire_init(&load, WORKER_LOAD, 0);
-    wire_put_u8(&load, 1);
-    wire_put_u64(&load, worker->line->module->code_bytes);
-    wire_put_fd(&load, fd);
-    wire_put_u32(&load, worker->line->memory_mib);
-    wire_put_str(&load, worker->line->imports);
-    int r = channel_send(worker->process.channel, &load);
-    wire_free(&load);
-    worker_state_set(worker, WORKER_LOADING);
-    return r;
-}
-
-static int on_loaded(struct worker *worker, struct wire_frame *frame)
-{
-    if (worker->state != WORKER_LOADING || frame_read_loaded(frame) < 0)
-        return -EPROTO;
-    worker_idle(worker);
-    return 0;
-}
-
-static int on_refused(struct worker *worker, struct wire_frame *frame)
-{
-    struct frame_refused refused;
-    char message[256];
-
-    if (worker->state != WORKER_LOADING || frame_read_refused(frame, &refused) < 0)
-        return -EPROTO;
-    snprintf(message, sizeof message, "%s%s%s", refused.reason, *refused.detail ? ": " : "", refused.detail);
-    worker_fail(worker, POOL_LOST_REFUSED, message);
-    return 0;
-}
-
-static int on_log(struct worker *worker, struct wire_frame *frame)
-{
-    struct frame_log line;
-
-    if (worker->state != WORKER_RUNNING || frame_read_log(frame, &line) < 0 || ++worker->log_lines > LIMIT_LOG_LINES_PER_CALL + 1)
-        return -EPROTO;
-    worker->lease->handlers.log(worker->lease, line.level, line.message, worker->lease->userdata);
-    return 0;
-}
-
-static int on_http(struct worker *worker, struct wire_frame *frame)
-{
-    struct frame_http http;
-
-    if (worker->state != WORKER_RUNNING || worker->http_open || frame_read_http(frame, &http) < 0)
-        return -EPROTO;
-    worker->http_open = true;
-    worker->http_id = frame->id;
-    worker->lease->handlers.http(worker->lease, http.envelope, http.len, worker->lease->userdata);
-    return 0;
-}
-
-static int on_done(struct worker *worker, struct wire_frame *frame)
-{
-    struct frame_done done;
-
-    if (worker->state != WORKER_RUNNING || frame_read_done(frame, &done) < 0 ||
-        (worker->http_open && done.outcome != WORKER_TIMED_OUT))
-        return -EPROTO;
-    worker->http_open = false;
-    loop_timer_stop(worker->timer);
-    worker_state_set(worker, WORKER_LEASED);
-    worker->lease->handlers.done(worker->lease, &done, worker->lease->userdata);
-    return 0;
-}
-
-static const struct {
-    uint16_t type;
-    int (*fn)(struct worker *worker, struct wire_frame *frame);
-} FRAMES[] = {
-    { WORKER_READY, on_ready },
-    { WORKER_LOADED, on_loaded },
-    { WORKER_REFUSED, on_refused },
-    { WORKER_LOG, on_log },
-    { WORKER_HTTP, on_http },
-    { WORKER_DONE, on_done },
-};
-
-static int on_worker_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
-{
-    struct worker *worker = MAGIC_CAST(struct worker, userdata, WORKER_MAGIC);
-
-    for (size_t i = 0; i < ARRAY_LEN(FRAMES); i++)
-        if (FRAMES[i].type == frame->type)
-            return FRAMES[i].fn(worker, frame);
-    return -EPROTO;
-}
-
-/* --- starting workers --- */
-
-static int worker_start(struct line *line, struct err *err)
-{
-    struct pool *pool = line->pool;
-    struct worker *worker = calloc(1, sizeof *worker);
-
-    if (!worker)
-        return err_set(err, ENOMEM, "out of memory");
-    worker->magic = WORKER_MAGIC;
-    worker->pool = pool;
-    worker->line = line;
-    worker->state = WORKER_IDLE;
-    TAILQ_INSERT_TAIL(&line->workers, worker, link);
-    line->workers_len++;
-    pool->workers++;
-    int r = loop_timer_new(pool->loop, on_worker_timeout, worker, &worker->timer);
-    if (!r)
-        r = worker_process_start(
-            pool->loop, &pool->program, "--run", on_worker_exit, on_worker_frame, on_worker_close, worker, &worker->process, err);
-    if (r < 0) {
-        worker_free(worker);
-        return r;
-    }
-    worker_state_set(worker, WORKER_STARTING);
-    loop_timer_set(worker->timer, WORKER_START_MS);
-    return 0;
-}
+/* --- who gets the next worker --- */
 
 /* The least recently used idle worker of a connector other than `line`, or NULL. */
 static struct worker *idle_elsewhere(struct pool *pool, const struct line *line)
@@ -515,7 +195,7 @@ static struct line *line_most_in_need(struct pool *pool)
     return found;
 }
 
-static void pool_schedule(struct pool *pool)
+void pool_schedule(struct pool *pool)
 {
     struct line *line;
 
@@ -596,45 +276,6 @@ int pool_acquire(struct pool *pool, const struct pool_spec *spec, const struct l
         return -ENOMEM;
     }
     return 0;
-}
-
-int lease_run(struct lease *lease, const char *input, size_t len, unsigned memory_mib, uint32_t wall_ms)
-{
-    struct worker *worker = lease->worker;
-    struct wire_frame frame;
-
-    if (!worker || worker->state != WORKER_LEASED)
-        return -EINVAL;
-    wire_init(&frame, WORKER_RUN, ++worker->run_id);
-    wire_put_blob(&frame, input, len);
-    wire_put_u32(&frame, memory_mib);
-    wire_put_u32(&frame, wall_ms);
-    int r = channel_send(worker->process.channel, &frame);
-    wire_free(&frame);
-    if (r < 0)
-        return r;
-    worker->log_lines = 0;
-    worker->http_open = false;
-    worker_state_set(worker, WORKER_RUNNING);
-    loop_timer_set(worker->timer, (int64_t) wall_ms + LIMIT_KILL_GRACE_MS);
-    return 0;
-}
-
-int lease_http_result(struct lease *lease, int64_t result, uint32_t status, const void *body, size_t len)
-{
-    struct worker *worker = lease->worker;
-    struct wire_frame frame;
-
-    if (!worker || worker->state != WORKER_RUNNING || !worker->http_open)
-        return -EINVAL;
-    wire_init(&frame, WORKER_HTTP_RESULT, worker->http_id);
-    wire_put_i64(&frame, result);
-    wire_put_u32(&frame, status);
-    wire_put_blob(&frame, body, len);
-    int r = channel_send(worker->process.channel, &frame);
-    wire_free(&frame);
-    worker->http_open = false;
-    return r;
 }
 
 void lease_release(struct lease *lease)

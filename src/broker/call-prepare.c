@@ -1,0 +1,118 @@
+/*
+ * What must hold before a call or one of its steps may begin: the action is
+ * enabled and its arguments fit, the connector is the pinned one, a binding is chosen.
+ */
+#include "broker/call.h"
+
+#include "base/json.h"
+#include "broker/log.h"
+#include "wire/limits.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/banned.h"
+
+static bool render_steps(struct call *call, const json_t *args, struct failure *failure)
+{
+    const struct action *action = call->entry->action;
+    struct err err = ERR_INIT;
+
+    if (action_check_args(action, args, &err) < 0) {
+        failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
+        return false;
+    }
+    for (size_t i = 0; i < action->steps_len; i++)
+        if (action_render_step(action, i, args, &call->rendered[i], &err) < 0) {
+            failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
+            return false;
+        }
+    return true;
+}
+
+bool call_is_admitted(struct call *call, const json_t *args, struct failure *failure)
+{
+    const struct action *action = call->entry->action;
+
+    if (!catalog_is_enabled(call->broker->catalog, action->name)) {
+        failure_set(failure, FAILURE_CAPABILITY_DENIED,
+            "the action %s is disabled; `aileron action enable %s` enables it; nothing was done", action->name, action->name);
+        failure->boundary = "action";
+        return false;
+    }
+    if (!render_steps(call, args, failure))
+        return false;
+    if (action->gated) {
+        failure_set(failure, FAILURE_APPROVAL_DENIED,
+            "the action %s needs a person's approval, which this version cannot ask for yet; nothing was done", action->name);
+        return false;
+    }
+    return true;
+}
+
+/* The installed connector that the action pins, or false with the failure. */
+bool call_find_connector(struct call *call, struct failure *failure)
+{
+    const struct action_require *require = call_step(call)->require;
+    struct err err = ERR_INIT;
+    int r = connectors_get(call->broker->connectors, require->hash, &call->connector, &err);
+
+    if (r == -ENOENT)
+        failure_set(failure, FAILURE_HASH_MISMATCH, "connector %s@%s with the hash %s, which the action pins, is not installed",
+            require->name, require->version, require->hash);
+    else if (r == -EBADMSG) {
+        log_error("connector %s: %s", require->name, err.message);
+        pool_forget(call->broker->pool, require->hash);
+        failure_set(failure, FAILURE_HASH_MISMATCH, "%s", err.message);
+    } else if (r < 0)
+        failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
+    else if (strcmp(call->connector->manifest->name, require->name) ||
+             strcmp(call->connector->manifest->version, require->version))
+        failure_set(failure, FAILURE_HASH_MISMATCH, "the hash that the action pins belongs to %s@%s, not to %s@%s",
+            call->connector->manifest->name, call->connector->manifest->version, require->name, require->version);
+    return failure->class == FAILURE_NONE;
+}
+
+bool call_choose_binding(struct call *call, struct failure *failure)
+{
+    const struct manifest *manifest = call->connector->manifest;
+    const struct keeper_link *keeper = call->broker->keeper;
+
+    if (manifest->credential == CREDENTIAL_NONE)
+        return true;
+    const char *kind = credential_kind_name(manifest->credential);
+    if (!keeper_is_there(keeper)) {
+        failure_set(
+            failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
+        failure_detail(failure, "reason", json_string("vault_locked"));
+        return false;
+    }
+    switch (binding_choose(keeper_bindings(keeper), manifest->name, kind, call->wanted_binding, call->binding)) {
+    case BINDING_CHOSEN:
+        call_receipt_binding(call);
+        return true;
+    case BINDING_NONE:
+        failure_set(failure, FAILURE_BINDING_REQUIRED,
+            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials "
+            "FILE`",
+            manifest->name, kind);
+        return false;
+    case BINDING_AMBIGUOUS:
+        failure_set(failure, FAILURE_BINDING_REQUIRED, "several %s credentials are bound to %s; say which one with \"as\"", kind,
+            manifest->name);
+        return false;
+    case BINDING_UNUSABLE:
+        failure_set(failure, FAILURE_BINDING_FAILED, "the binding %s cannot be used any more", call->binding);
+        call->binding[0] = '\0';
+        return false;
+    }
+    return false;
+}
+
+int call_make_input(struct call *call)
+{
+    CLEANUP_JSON json_t *input = json_pack("{s:s, s:O}", "op", call_step(call)->op, "args", call->rendered[call->step]);
+
+    buf_reset(&call->input);
+    return input ? json_write(input, &call->input) : -ENOMEM;
+}
