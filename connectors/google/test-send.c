@@ -95,10 +95,10 @@ static void answers_within_the_thread(void **state)
 
 static void answers_mail_without_ids(void **state)
 {
-    static const char *const originals[] = { "{\"threadId\":\"t1\"}",
-        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"none\"}]}}",
-        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"<a b> <\\u00e9> <> <\\r\\nX: "
-        "y>\"}]}}" };
+    static const char *const originals[] = {
+        "{\"threadId\":\"t1\"}", "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"none\"}]}}",
+        "{\"threadId\":\"t1\",\"payload\":{\"headers\":[{\"name\":\"Message-ID\",\"value\":\"<a b> <\\u00e9> <> <\\r\\nX:y>\"}]}}"
+    };
     char *message;
 
     for (size_t i = 0; i < 3; i++) {

@@ -98,15 +98,15 @@ static void append_many(struct fixture *f, int64_t now, int count)
         append(f, now + i);
 }
 
-static void file_path(const struct fixture *f, const char *name, char out[128])
+static void file_path(const struct fixture *f, const char *name, char out[256])
 {
-    snprintf(out, 128, "%s/%s", f->log_dir, name);
+    snprintf(out, 256, "%s/%s", f->log_dir, name);
 }
 
 static char *read_whole(const struct fixture *f, const char *name, size_t *ret_len)
 {
     CLEANUP(buf_free) struct buf buf = BUF_INIT(64 << 20);
-    char path[128];
+    char path[256];
 
     file_path(f, name, path);
     assert_int_equal(file_read(AT_FDCWD, path, &buf, NULL), 0);
@@ -118,7 +118,7 @@ static char *read_whole(const struct fixture *f, const char *name, size_t *ret_l
 static void write_whole(const struct fixture *f, const char *name, const char *data, size_t len)
 {
     CLEANUP_CLOSE int fd = -1;
-    char path[128];
+    char path[256];
 
     file_path(f, name, path);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -205,7 +205,7 @@ static void test_empty_log(void **state)
 static void test_chain_over_days_and_restarts(void **state)
 {
     struct fixture *f = *state;
-    char path[128];
+    char path[256];
 
     open_log(f);
     append_many(f, NOON, 3);
@@ -269,7 +269,7 @@ static void test_torn_pieces_are_kept(void **state)
 {
     struct fixture *f = *state;
     CLEANUP(buf_free) struct buf tail = BUF_INIT(1 << 20);
-    char path[128], name[128];
+    char path[256], name[128];
     off_t size = 0;
     struct stat st;
 
@@ -340,7 +340,7 @@ static void test_short_write_is_undone(void **state)
 static void test_changed_under_us(void **state)
 {
     struct fixture *f = *state;
-    char path[128], id[ULID_ID_MAX];
+    char path[256], id[ULID_ID_MAX];
     struct err err = ERR_INIT;
 
     open_log(f);
@@ -363,7 +363,7 @@ static void test_changed_under_us(void **state)
 static void test_symlinks_are_refused(void **state)
 {
     struct fixture *f = *state;
-    char path[128];
+    char path[256];
     struct audit_log *log = NULL;
     bool torn = false;
     struct err err = ERR_INIT;
@@ -561,7 +561,7 @@ static void test_tampering_with_every_byte(void **state)
 static void test_tampering_over_days(void **state)
 {
     struct fixture *f = *state;
-    char path[128], other[128];
+    char path[256], other[128];
     CLEANUP_FREE char *text = NULL;
     size_t len = 0;
 
@@ -687,7 +687,7 @@ static void test_get_by_suffix(void **state)
 
         assert_int_equal(audit_get(f->log_dir, ids[i], &whole, &err), 0);
         assert_string_equal(json_get_str(whole, "audit_id"), ids[i]);
-        snprintf(small, sizeof small, "%s", ids[i]);
+        memcpy(small, ids[i], sizeof small);
         for (char *c = small; *c; c++)
             *c = (char) tolower(*c);
         assert_int_equal(audit_get(f->log_dir, small + AUDIT_ID_LEN - 8, &suffix, &err), 0);
@@ -724,7 +724,7 @@ static void test_readers_agree(void **state)
     CLEANUP_PTR(audit_lines_free) struct audit_lines *lines = NULL;
     CLEANUP_FREE char *filler = malloc(200000);
     struct audit_text text;
-    char path[128];
+    char path[256];
     CLEANUP_CLOSE int fd = -1;
     uint64_t offsets[64];
     static const size_t lengths[] = { 0, 1, 65534, 65535, 65536, 3, 131072, 0, 0, 200000, 7, 65535, 1, 131071, 2 };
