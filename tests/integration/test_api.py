@@ -1,5 +1,6 @@
 """The HTTP door: who may ask what, and what malformed or foreign requests get."""
 import socket
+import time
 
 import pytest
 
