@@ -1,5 +1,6 @@
 """Fixtures shared by every pytest suite. What they start is described in tests/rig/README.md."""
 import pathlib
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,10 @@ from tests.rig.home import Home, dev_credential
 from tests.rig.hostile import Hostile
 from tests.rig.nginx import Nginx
 from tests.rig.workspace import Workspace
+
+# Tests that open a thousand connections do so from here; the usual soft limit is 1024.
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 8192), most))
 
 PROBE_TOKEN = "probe-secret-4f9c2d7be1a84c06"
 PROBE_HOSTS = ["evil.test", "other.test", "private.test", "slow.test", "elsewhere.test"]
