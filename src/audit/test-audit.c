@@ -269,7 +269,7 @@ static void test_torn_pieces_are_kept(void **state)
 {
     struct fixture *f = *state;
     CLEANUP(buf_free) struct buf tail = BUF_INIT(1 << 20);
-    char path[256], name[128];
+    char path[256], name[256];
     off_t size = 0;
     struct stat st;
 
@@ -561,7 +561,7 @@ static void test_tampering_with_every_byte(void **state)
 static void test_tampering_over_days(void **state)
 {
     struct fixture *f = *state;
-    char path[256], other[128];
+    char path[256], other[256];
     CLEANUP_FREE char *text = NULL;
     size_t len = 0;
 
