@@ -100,7 +100,7 @@ static void append_many(struct fixture *f, int64_t now, int count)
 
 static void file_path(const struct fixture *f, const char *name, char out[256])
 {
-    snprintf(out, 256, "%s/%s", f->log_dir, name);
+    assert_true(snprintf(out, 256, "%s/%s", f->log_dir, name) < 256);
 }
 
 static char *read_whole(const struct fixture *f, const char *name, size_t *ret_len)
