@@ -257,12 +257,17 @@ static int start_receipts(struct broker *broker, struct err *err)
     return r;
 }
 
+static void note_cache(const char *text)
+{
+    log_warn("%s", text);
+}
+
 static int start_workers(struct broker *broker, struct err *err)
 {
     CLEANUP_FREE char *dir = home_file(broker->home, "cache/modules");
     /* A worker's words are not for the log, but for the report of a sanitizer. */
     const struct worker_program program = { broker->worker_program, CONFINE_SANITIZED ? STDERR_FILENO : -1 };
-    const struct cache_config cache = { broker->loop, program, dir, LIMIT_MODULE_CACHE_BYTES, 0 };
+    const struct cache_config cache = { broker->loop, program, dir, LIMIT_MODULE_CACHE_BYTES, 0, note_cache };
     const struct pool_config pool = { broker->loop, program, 0, 0, 0 };
     int r = dir ? cache_new(&cache, &broker->cache, err) : err_set(err, ENOMEM, "out of memory");
 

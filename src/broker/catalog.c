@@ -85,6 +85,11 @@ static void watch_folder(struct catalog *catalog, struct loop *loop)
         log_warn("changes of %s by hand are noticed only when the actions are listed", catalog->dir);
 }
 
+bool catalog_is_watched(const struct catalog *catalog)
+{
+    return catalog->watch != NULL;
+}
+
 /* --- state --- */
 
 static int load_state(struct catalog *catalog, struct err *err)

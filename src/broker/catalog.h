@@ -33,6 +33,8 @@ typedef void catalog_changed_fn(void *userdata);
 /* `home` is borrowed. `changed` runs when a file of the folder or the state changed, by whomever. */
 int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed, void *userdata, struct catalog **ret_catalog,
     struct err *err);
+/* False when the kernel cannot tell of changes: then nothing made from the list may be kept. */
+bool catalog_is_watched(const struct catalog *catalog);
 void catalog_free(struct catalog *catalog);
 DEFINE_CLEANUP_PTR(struct catalog, catalog_free)
 

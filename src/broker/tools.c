@@ -37,8 +37,9 @@ const json_t *broker_tools(struct broker *broker)
 {
     CLEANUP(catalog_list_free) struct catalog_list list = { 0 };
 
-    if (broker->tools)
+    if (broker->tools && catalog_is_watched(broker->catalog))
         return broker->tools;
+    json_decref(broker->tools);
     broker->tools = json_array();
     if (catalog_list(broker->catalog, &list, NULL) < 0)
         return broker->tools;

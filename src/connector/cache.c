@@ -54,6 +54,7 @@ struct cache {
     int dirfd;
     uint64_t limit_bytes;
     int64_t compile_ms;
+    void (*note)(const char *text);
     bool engine_known;
     uint8_t engine[SHA256_BYTES];
     TAILQ_HEAD(, job) jobs; /* running ones and waiting ones, oldest first */
@@ -77,6 +78,7 @@ int cache_new(const struct cache_config *config, struct cache **ret_cache, struc
     cache->program = config->program;
     cache->limit_bytes = config->limit_bytes;
     cache->compile_ms = config->compile_ms ? config->compile_ms : LIMIT_COMPILE_MS;
+    cache->note = config->note;
     cache->dirfd = open(config->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (cache->dirfd < 0)
         return err_errno(err, errno, "cannot open %s", config->dir);
@@ -178,10 +180,14 @@ static void on_close(struct channel *channel, int reason, void *userdata)
 static int load_from_disk(struct cache *cache, const uint8_t source[SHA256_BYTES], struct module **ret_module)
 {
     struct module_key key;
+    struct err err = ERR_INIT;
 
     memcpy(key.source, source, sizeof key.source);
     memcpy(key.engine, cache->engine, sizeof key.engine);
-    return module_load(cache->dirfd, &key, ret_module, NULL);
+    int r = module_load(cache->dirfd, &key, ret_module, &err);
+    if (r < 0 && r != -ENOENT && cache->note)
+        cache->note(err.message);
+    return r;
 }
 
 static int send_compile(struct job *job)

@@ -21,7 +21,8 @@ struct cache_config {
     struct worker_program program;
     const char *dir; /* created 0700 */
     uint64_t limit_bytes;
-    int64_t compile_ms; /* 0: LIMIT_COMPILE_MS */
+    int64_t compile_ms;             /* 0: LIMIT_COMPILE_MS */
+    void (*note)(const char *text); /* told of a file that was not believed; NULL: nobody */
 };
 
 int cache_new(const struct cache_config *config, struct cache **ret_cache, struct err *err);

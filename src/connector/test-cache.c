@@ -41,9 +41,17 @@ static void on_guard(void *userdata)
     fail_msg("the cache does not answer");
 }
 
+static unsigned notes;
+
+static void on_note(const char *text)
+{
+    assert_true(text[0] != '\0');
+    notes++;
+}
+
 static void open_cache(struct bench *bench, uint64_t limit_bytes)
 {
-    const struct cache_config config = { bench->loop, { bench->program, -1 }, bench->dir, limit_bytes, 300 };
+    const struct cache_config config = { bench->loop, { bench->program, -1 }, bench->dir, limit_bytes, 300, on_note };
     struct err err = ERR_INIT;
 
     cache_free(bench->cache);
@@ -185,6 +193,7 @@ static void test_a_changed_file_is_not_believed(void **state)
         assert_non_null(asked.module);
         module_unref(asked.module);
     }
+    assert_int_equal(notes, (st.st_size + 6) / 7);
     assert_int_equal(truncate(path, st.st_size - 1), 0);
     assert_int_equal(ask(bench, &asked, "module one"), 0);
     run(bench);
