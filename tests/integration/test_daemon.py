@@ -243,6 +243,8 @@ def test_the_daemon_does_not_hold_its_starter(home):
                           capture_output=True)
     assert done.returncode == 0
     home.remember()
+    if os.geteuid() != 0:
+        pytest.skip("an undumpable process shows its descriptors to root alone")
     for descriptor in os.listdir(f"/proc/{home.pid()}/fd"):
         target = os.readlink(f"/proc/{home.pid()}/fd/{descriptor}")
         assert "pipe" not in target or int(descriptor) > 2, target
