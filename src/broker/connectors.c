@@ -153,6 +153,15 @@ static int take_manifest(struct connector *connector, const char *text, size_t l
     return r < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
+/* What a file that is no such file at all says of installed bytes: they were changed. */
+static int not_as_installed(int r, struct err *err)
+{
+    if (r != -EINVAL && r != -E2BIG && r != -EPIPE && r != -ELOOP)
+        return r;
+    err_prefix(err, "the installed files of the connector were changed");
+    return -EBADMSG;
+}
+
 /* Reads and hashes; the manifest is parsed only when the hash is `pin`, or when there is none. */
 static int read_connector(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
     const char *pin, struct connector **ret_connector, struct err *err)
@@ -171,7 +180,7 @@ static int read_connector(const char *wasm_path, const char *manifest_text, size
     digest_end(source, connector->source);
     sha256_tag(hash, connector->hash);
     if (r < 0)
-        return r;
+        return pin ? not_as_installed(r, err) : r;
     if (pin && strcmp(pin, connector->hash))
         return err_set(err, EBADMSG, "the installed files of the connector have the hash %s, not %s", connector->hash, pin);
     r = take_manifest(connector, manifest_text, manifest_len, manifest_name, err);
@@ -192,17 +201,17 @@ static int read_stored(struct connectors *connectors, const char *hash, struct c
     CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES);
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
     CLEANUP_FREE char *wasm_path = NULL, *manifest_path = NULL;
-    struct store_connector stored;
+    char folder[4096];
     struct stat st;
-    int r = store_find(connectors->home, hash, &stored, err);
+    int r = store_folder(connectors->home, hash, folder, err);
 
     if (r < 0)
         return r;
-    if (asprintf(&wasm_path, "%s/connector.wasm", stored.dir) < 0 || asprintf(&manifest_path, "%s/manifest.toml", stored.dir) < 0)
+    if (asprintf(&wasm_path, "%s/connector.wasm", folder) < 0 || asprintf(&manifest_path, "%s/manifest.toml", folder) < 0)
         return err_set(err, ENOMEM, "out of memory");
     if (lstat(manifest_path, &st) < 0)
         return err_errno(err, errno, "cannot read %s", manifest_path);
-    r = file_read(AT_FDCWD, manifest_path, &manifest, err);
+    r = not_as_installed(file_read(AT_FDCWD, manifest_path, &manifest, err), err);
     if (!r)
         r = read_connector(wasm_path, buf_str(&manifest), manifest.len, "manifest.toml", hash, &connector, err);
     if (r < 0)

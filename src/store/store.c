@@ -99,22 +99,38 @@ static int read_identity(int dirfd, struct store_connector *connector, struct er
     return 0;
 }
 
+/* Fills `dir` and opens it. */
+static int folder_open(const char *home, const char *hash, char dir[4096], int *ret_fd, struct err *err)
+{
+    if (!reference_is_hash(hash))
+        return err_set(err, EINVAL, "%.80s is not sha256: and 64 hexadecimal digits", hash);
+    if (snprintf(dir, 4096, "%s/" CONNECTORS "/%s", home, hash + TAG_LEN) >= 4096)
+        return err_set(err, ENAMETOOLONG, "the path of the home is too long");
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, ENOENT, "no connector with hash %s is installed", hash);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot open %s", dir);
+    *ret_fd = fd;
+    return 0;
+}
+
+int store_folder(const char *home, const char *hash, char ret_dir[4096], struct err *err)
+{
+    CLEANUP_CLOSE int dirfd = -1;
+
+    return folder_open(home, hash, ret_dir, &dirfd, err);
+}
+
 int store_find(const char *home, const char *hash, struct store_connector *ret_connector, struct err *err)
 {
     struct store_connector found = { .hash = "" };
     CLEANUP_CLOSE int dirfd = -1;
     struct stat st;
+    int r = folder_open(home, hash, found.dir, &dirfd, err);
 
-    if (!reference_is_hash(hash))
-        return err_set(err, EINVAL, "%.80s is not sha256: and 64 hexadecimal digits", hash);
-    if (snprintf(found.dir, sizeof(found.dir), "%s/" CONNECTORS "/%s", home, hash + TAG_LEN) >= (int) sizeof(found.dir))
-        return err_set(err, ENAMETOOLONG, "the path of the home is too long");
-    dirfd = open(found.dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dirfd < 0 && errno == ENOENT)
-        return err_set(err, ENOENT, "no connector with hash %s is installed", hash);
-    if (dirfd < 0)
-        return err_errno(err, errno, "cannot open %s", found.dir);
-    int r = read_identity(dirfd, &found, err);
+    if (r == 0)
+        r = read_identity(dirfd, &found, err);
     if (r < 0)
         return r;
     snprintf(found.hash, sizeof(found.hash), "%s", hash);

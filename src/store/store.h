@@ -24,6 +24,8 @@ int store_content_hash(const struct buf *wasm, const struct buf *manifest, char 
 /* Puts one connector, atomically; an identical one already there is fine (*ret_existed). Updates the index. */
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
     const struct buf *signature /* NULL: unsigned */, char ret_hash[72], bool *ret_existed, struct err *err);
+/* The folder of a pin, without looking at its files. -ENOENT when it is not installed; -EINVAL when it is no folder. */
+int store_folder(const char *home, const char *hash, char ret_dir[4096], struct err *err);
 /* By pin. -ENOENT when it is not installed. */
 int store_find(const char *home, const char *hash, struct store_connector *ret_connector, struct err *err);
 /* Array of {fqn, version, hash, signed}; rebuilds the index when it is missing or wrong. New reference. */
