@@ -54,7 +54,7 @@ install: build
 	@ninja -C $(BUILD) --quiet
 	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(BUILD) --no-rebuild
 
-bench: build
+bench:
 	@scripts/setup test
 	@tests/bench/run
 
