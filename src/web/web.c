@@ -41,7 +41,9 @@
 
 #define IDLE_TIMEOUT_S 60
 #define RECOUNT_MS     1000
-#define WAIT_MAX_MS    3600000
+/* Descriptors up to which the owner's own socket accepts: clients of the other doors cannot use them up. */
+#define OWNER_CEILING (4 * LIMIT_CLIENTS)
+#define WAIT_MAX_MS   3600000
 
 struct web_request {
     uint32_t magic;
@@ -55,8 +57,10 @@ struct door {
     uint32_t magic;
     struct web *web;
     bool tcp;
+    size_t ceiling; /* accepts while fewer descriptors than this are open */
     struct evhttp *server;
     struct evconnlistener *listener;
+    unsigned accepts_left; /* until the open descriptors are counted again */
 };
 
 struct web {
@@ -65,7 +69,6 @@ struct web {
     unsigned port;
     struct door doors[2]; /* 0: owner's socket, 1: TCP */
     struct loop_timer *recount;
-    unsigned accepts_left; /* until the open descriptors are counted again */
     TAILQ_HEAD(, web_request) waiting;
 };
 
@@ -363,16 +366,14 @@ static size_t open_descriptors(void)
     return n;
 }
 
-static void listeners_enable(struct web *web, bool enable)
+static void door_enable(struct door *door, bool enable)
 {
-    for (size_t i = 0; i < ARRAY_LEN(web->doors); i++) {
-        if (!web->doors[i].listener)
-            continue;
-        if (enable)
-            evconnlistener_enable(web->doors[i].listener);
-        else
-            evconnlistener_disable(web->doors[i].listener);
-    }
+    if (!door->listener)
+        return;
+    if (enable)
+        evconnlistener_enable(door->listener);
+    else
+        evconnlistener_disable(door->listener);
 }
 
 /*
@@ -383,10 +384,16 @@ static void recount(void *userdata)
 {
     struct web *web = MAGIC_CAST(struct web, userdata, WEB_MAGIC);
     size_t open = open_descriptors();
+    bool full = false;
 
-    web->accepts_left = open < LIMIT_CLIENTS ? (unsigned) (LIMIT_CLIENTS - open) : 0;
-    listeners_enable(web, web->accepts_left > 0);
-    if (!web->accepts_left)
+    for (size_t i = 0; i < ARRAY_LEN(web->doors); i++) {
+        struct door *door = &web->doors[i];
+
+        door->accepts_left = open < door->ceiling ? (unsigned) (door->ceiling - open) : 0;
+        door_enable(door, door->accepts_left > 0);
+        full = full || !door->accepts_left;
+    }
+    if (full)
         loop_timer_set(web->recount, RECOUNT_MS);
 }
 
@@ -394,9 +401,9 @@ static struct bufferevent *on_accept(struct event_base *base, void *userdata)
 {
     struct door *door = MAGIC_CAST(struct door, userdata, DOOR_MAGIC);
 
-    if (door->web->accepts_left)
-        door->web->accepts_left--;
-    if (!door->web->accepts_left)
+    if (door->accepts_left)
+        door->accepts_left--;
+    if (!door->accepts_left)
         recount(door->web);
     return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 }
@@ -406,8 +413,8 @@ static void on_accept_error(struct evconnlistener *listener, void *userdata)
 {
     struct door *door = MAGIC_CAST(struct door, userdata, DOOR_MAGIC);
 
-    door->web->accepts_left = 0;
-    listeners_enable(door->web, false);
+    door->accepts_left = 0;
+    door_enable(door, false);
     loop_timer_set(door->web->recount, RECOUNT_MS);
 }
 
@@ -446,6 +453,7 @@ static int door_open(struct door *door, struct web *web, bool tcp, int fd, struc
     door->magic = DOOR_MAGIC;
     door->web = web;
     door->tcp = tcp;
+    door->ceiling = tcp ? LIMIT_CLIENTS : OWNER_CEILING;
     evutil_make_socket_nonblocking(fd);
     door->listener = evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (!door->listener) {
@@ -500,7 +508,8 @@ int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **
 void web_stop(struct web *web)
 {
     loop_timer_stop(web->recount);
-    listeners_enable(web, false);
+    for (size_t i = 0; i < ARRAY_LEN(web->doors); i++)
+        door_enable(&web->doors[i], false);
 }
 
 void web_free(struct web *web)
