@@ -45,6 +45,8 @@ int audit_append(
 /* The file to fdatasync, and the sequence number of its last line. The descriptor may change with the day; dup it for a thread. */
 int audit_fd(const struct audit_log *log);
 uint64_t audit_last_seq(const struct audit_log *log);
+/* The hash of that line as 64 hexadecimal digits; zeros before the first. Borrowed until the next append. */
+const char *audit_last_hash(const struct audit_log *log);
 
 struct audit_query {
     int64_t since_unix_ms, until_unix_ms;           /* 0: open */

@@ -325,3 +325,8 @@ uint64_t audit_last_seq(const struct audit_log *log)
 {
     return log->seq;
 }
+
+const char *audit_last_hash(const struct audit_log *log)
+{
+    return log->prev;
+}

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/magic.h"
 #include "broker/verify.h"
+#include "crypt/digest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -113,22 +114,58 @@ void api_audit_get(struct broker *broker, const struct api_request *request, str
         api_reply_error(reply, 500, "audit_unreadable", err.message, err.hint);
 }
 
+/* A verification under way, and the newest receipt when it began: no valid chain of files may end before it. */
+struct verification {
+    struct api_reply *reply;
+    uint64_t seq;
+    char head[SHA256_TAGGED_MAX];
+};
+
+static void compare_with_head(const struct verification *verification, json_t *verdict)
+{
+    uint64_t events = (uint64_t) json_integer_value(json_object_get(verdict, "events"));
+    const char *head = json_get_str(verdict, "head");
+    bool is_cut = events < verification->seq;
+
+    if (!json_is_true(json_object_get(verdict, "intact")) || events > verification->seq)
+        return;
+    if (!is_cut && head && !strcmp(head, verification->head))
+        return;
+    json_object_set_new(verdict, "intact", json_false());
+    json_object_set_new(verdict, "where", json_sprintf("the end of the log, event %llu", (unsigned long long) events));
+    json_object_set_new(verdict, "what",
+        json_sprintf(is_cut ? "cut: the daemon has written %llu events" : "edited: the daemon has written another event %llu",
+            (unsigned long long) verification->seq));
+}
+
 static void on_verdict(json_t *verdict, const struct err *err, void *userdata)
 {
-    struct api_reply *reply = userdata;
+    CLEANUP_FREE struct verification *verification = userdata;
 
-    if (verdict)
-        api_reply_send(reply, 200, verdict);
-    else
-        api_reply_error(reply, 500, "verify_failed", err->message, err->hint);
+    if (verdict) {
+        compare_with_head(verification, verdict);
+        api_reply_send(verification->reply, 200, verdict);
+    } else {
+        api_reply_error(verification->reply, 500, "verify_failed", err->message, err->hint);
+    }
 }
 
 void api_audit_verify(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
+    CLEANUP_FREE struct verification *verification = calloc(1, sizeof *verification);
     CLEANUP_FREE char *dir = audit_dir(broker);
     struct err err = ERR_INIT;
-    int r = dir ? verify_start(broker->loop, broker->self_program, dir, on_verdict, reply, &err) : -ENOMEM;
+    const char *hash;
+    int r = -ENOMEM;
 
+    if (verification && dir) {
+        verification->reply = reply;
+        verification->seq = receipts_head(broker->receipts, &hash);
+        snprintf(verification->head, sizeof verification->head, "sha256:%s", hash);
+        r = verify_start(broker->loop, broker->self_program, dir, on_verdict, verification, &err);
+    }
     if (r < 0)
         api_reply_error(reply, r == -EBUSY ? 429 : 500, "verify_failed", err.message, err.hint);
+    else
+        TAKE_PTR(verification);
 }

@@ -120,6 +120,12 @@ int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, str
     return sync_request(receipts->sync, audit_fd(receipts->log), fn, userdata, ret_wait);
 }
 
+uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash)
+{
+    *ret_hash = audit_last_hash(receipts->log);
+    return audit_last_seq(receipts->log);
+}
+
 const char *receipts_trouble(const struct receipts *receipts)
 {
     return receipts->trouble[0] ? receipts->trouble : NULL;

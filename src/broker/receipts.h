@@ -35,6 +35,8 @@ DEFINE_CLEANUP_PTR(struct receipts, receipts_close)
 int receipts_append(struct receipts *receipts, const struct receipt *receipt, char ret_id[ULID_ID_MAX], struct err *err);
 /* `fn` once everything appended so far is on disk. */
 int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
+/* The newest receipt: its number, and its hash as 64 hexadecimal digits (borrowed until the next one). */
+uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash);
 /* What is wrong with writing receipts, or NULL. */
 const char *receipts_trouble(const struct receipts *receipts);
 

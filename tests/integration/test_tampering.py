@@ -60,3 +60,16 @@ def test_an_action_that_pins_another_hash_is_not_run(noop_home):
     assert noop_home.run_action("noop").code == 1
     path.write_text(path.read_text().replace(pin[::-1], pin))
     assert noop_home.output("noop") == {}
+
+
+def test_a_log_cut_or_edited_at_its_end_is_told_while_the_daemon_runs(noop_home):
+    (path,) = noop_home.audit_files()
+    was = path.read_bytes()
+    lines = was.splitlines(keepends=True)
+    for changed in (b"".join(lines[:-1]), b"", b"".join(lines[:-1]) + lines[-1].replace(b'"noop"', b'"nope"')):
+        path.write_bytes(changed)
+        done = noop_home.cli("audit", "verify", "--json", check=1)
+        verdict = done.json()
+        assert not verdict["intact"] and ("cut" in verdict["what"] or "edited" in verdict["what"]), verdict
+    path.write_bytes(was)
+    assert noop_home.cli("audit", "verify", "--json", check=0).json()["intact"]
