@@ -29,11 +29,17 @@ int keeper_read_state(struct wire_frame *frame, enum keeper_vault_state *ret_vau
 {
     CLEANUP_JSON json_t *bindings = NULL;
     uint8_t vault = wire_get_u8(frame);
-    const char *text = wire_get_str(frame, LIMIT_FRAME_BYTES);
+    const char *text = NULL;
+    size_t len = 0;
+
+    wire_get_u8(frame);
+    wire_get_bytes(frame, 32, &len);
+    wire_get_str(frame, TEXT_MAX);
+    text = wire_get_blob(frame, 4 * MIB, &len);
 
     if (wire_end(frame) < 0 || vault > KEEPER_VAULT_DEVELOPMENT)
         return -EPROTO;
-    if (json_parse(text, strlen(text), JSON_LIMITS(LIMIT_FRAME_BYTES), &bindings, NULL) < 0 || !json_is_array(bindings))
+    if (json_parse(text, len, JSON_LIMITS(4 * MIB), &bindings, NULL) < 0 || !json_is_array(bindings))
         return -EPROTO;
     *ret_vault = vault;
     *ret_bindings = TAKE_PTR(bindings);

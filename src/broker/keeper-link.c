@@ -286,6 +286,7 @@ static int send_configure(struct keeper_link *link)
 
     wire_init(&frame, KEEPER_CONFIGURE, 0);
     wire_put_str(&frame, link->allow_private);
+    wire_put_u32(&frame, 0);
     int r = channel_send(link->channel, &frame);
     wire_free(&frame);
     return r;

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "keeper/development.h"
 #include "keeper/lockdown.h"
 #include "keeper/memory.h"
 #include "keeper/session.h"
@@ -29,7 +28,6 @@
 
 struct options {
     const char *home;
-    const char *dev_credentials;
     const char *dev_ca;
     struct overrides overrides;
 };
@@ -48,7 +46,6 @@ static int options_read(int argc, char **argv, struct options *options, struct e
 {
     static const struct option known[] = {
         { "home", required_argument, NULL, 'h' },
-        { "dev-credentials", required_argument, NULL, 'd' },
         { "dev-connect-to", required_argument, NULL, 'c' },
         { "dev-ca", required_argument, NULL, 'a' },
         { NULL, 0, NULL, 0 },
@@ -59,8 +56,6 @@ static int options_read(int argc, char **argv, struct options *options, struct e
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (c == 'h')
             options->home = optarg;
-        else if (c == 'd')
-            options->dev_credentials = optarg;
         else if (c == 'a')
             options->dev_ca = optarg;
         else if (c == 'c')
@@ -72,8 +67,6 @@ static int options_read(int argc, char **argv, struct options *options, struct e
     }
     if (optind != argc || !options->home || options->home[0] != '/')
         return err_set(err, EINVAL, "aileron-keeper is started by aileron-broker with --home DIR");
-    if (!options->dev_credentials && (options->dev_ca || options->overrides.len > 0))
-        return err_set(err, EINVAL, "--dev-ca and --dev-connect-to need --dev-credentials");
     return 0;
 }
 
@@ -121,8 +114,7 @@ static int keeper_load(struct keeper *keeper, const struct options *options, str
     int r = trust_load(options->dev_ca, &keeper->trust, err);
 
     if (r == 0)
-        r = options->dev_credentials ? development_load(options->dev_credentials, &keeper->vault, err)
-                                     : vault_missing(&keeper->vault, err);
+        r = vault_new(options->home, &keeper->vault, err);
     if (r == 0)
         r = loop_new(&keeper->loop, err);
     if (r == 0)

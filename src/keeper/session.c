@@ -31,6 +31,7 @@ static int on_configure(void *userdata, struct wire_frame *frame)
     struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
     const char *allow_private = wire_get_str(frame, REQUEST_HOSTS_MAX);
 
+    wire_get_u32(frame);
     if (wire_end(frame) < 0)
         return -EPROTO;
     session->gate.configured = true;
@@ -51,7 +52,10 @@ static int on_get_state(void *userdata, struct wire_frame *frame)
         return -ENOMEM;
     wire_init(&answer, KEEPER_STATE, frame->id);
     wire_put_u8(&answer, (uint8_t) vault_state(session->vault));
-    wire_put_str(&answer, buf_str(&text));
+    wire_put_u8(&answer, 0);
+    wire_put_bytes(&answer, "", 0);
+    wire_put_str(&answer, "");
+    wire_put_blob(&answer, buf_str(&text), text.len);
     return channel_send(session->channel, &answer);
 }
 

@@ -1,95 +1,111 @@
-/* The door to credential sources, and the source that has none. */
+/* See the header. */
 #include "keeper/vault.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include "base/json.h"
 
 #include "base/banned.h"
 
-static enum keeper_vault_state missing_state(const struct vault *vault)
-{
-    return KEEPER_VAULT_MISSING;
-}
+struct vault {
+    char *path;
+};
 
-static int missing_lend(
-    struct vault *vault, const char *binding, const char *connector_fqn, struct vault_loan *ret_loan, struct err *err)
+int vault_new(const char *home, struct vault **ret_vault, struct err *err)
 {
-    err_set(err, ENOENT, "there is no binding %s: the keeper has no credentials yet", binding);
-    return VAULT_NO_BINDING;
+    *ret_vault = calloc(1, sizeof **ret_vault);
+    return *ret_vault ? 0 : err_set(err, ENOMEM, "out of memory");
 }
-
-static int missing_describe(const struct vault *vault, json_t *list)
-{
-    return 0;
-}
-
-static void missing_free(struct vault *vault)
+void vault_free(struct vault *vault)
 {
     free(vault);
 }
-
-static const struct vault_source missing_source = { missing_state, missing_lend, missing_describe, missing_free };
-
-int vault_missing(struct vault **ret_vault, struct err *err)
-{
-    struct vault *vault = calloc(1, sizeof *vault);
-
-    if (!vault)
-        return err_set(err, ENOMEM, "out of memory");
-    vault->source = &missing_source;
-    *ret_vault = vault;
-    return 0;
-}
-
 enum keeper_vault_state vault_state(const struct vault *vault)
 {
-    return vault->source->state(vault);
+    return KEEPER_VAULT_MISSING;
 }
-
-int vault_lend(struct vault *vault, const char *binding, const char *connector_fqn, struct vault_loan *ret_loan, struct err *err)
+const char *vault_file_path(const struct vault *vault)
 {
-    struct vault_loan loan = { NULL, NULL };
-    int r = vault->source->lend(vault, binding, connector_fqn, &loan, err);
-
-    if (r != 0)
-        return r;
-    /* A source that errs must not lend to the wrong connector: asked again here, for all of them. */
-    if (!grant_is_for(loan.grant, connector_fqn)) {
-        err_set(err, EACCES, "the binding %s was not granted to this connector", binding);
-        return VAULT_NO_BINDING;
-    }
-    *ret_loan = loan;
+    return "";
+}
+bool vault_is_dev(const struct vault *vault)
+{
+    return false;
+}
+int vault_salt(struct vault *vault, uint8_t out[KDF_SALT_BYTES], struct err *err)
+{
+    return VAULT_NOT_THERE;
+}
+int vault_unlock(struct vault *vault, const struct secret *key, struct err *err)
+{
+    return VAULT_NOT_THERE;
+}
+int vault_create(struct vault *vault, const struct secret *key, const uint8_t salt[KDF_SALT_BYTES], bool dev, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_rekey(struct vault *vault, const struct secret *key, const uint8_t salt[KDF_SALT_BYTES], struct err *err)
+{
+    return -ENOSYS;
+}
+void vault_lock(struct vault *vault) { }
+int vault_put(struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_get(struct vault *vault, const char *path, struct secret **ret_value, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_delete(struct vault *vault, const char *path, struct err *err)
+{
+    return -ENOSYS;
+}
+json_t *vault_list(struct vault *vault)
+{
+    return json_array();
+}
+int vault_binding_put(struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value,
+    const json_t *labels, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_binding_regrant(
+    struct vault *vault, const char *binding, const struct grant *grant, const json_t *labels, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_binding_delete(struct vault *vault, const char *binding, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_binding_set_default(struct vault *vault, const char *binding, bool is_default, struct err *err)
+{
+    return -ENOSYS;
+}
+int vault_binding_mark(struct vault *vault, const char *binding, const char *status, const char *stale_reason, struct err *err)
+{
+    return -ENOSYS;
+}
+void vault_binding_used(struct vault *vault, const char *binding, int64_t now_unix_s) { }
+int vault_flush(struct vault *vault, struct err *err)
+{
     return 0;
 }
-
-json_t *vault_describe(const struct vault *vault)
+int vault_lend(struct vault *vault, const char *binding, const char *connector_fqn, struct vault_loan *ret_loan, struct err *err)
 {
-    CLEANUP_JSON json_t *list = json_array();
-
-    if (!list || vault->source->describe(vault, list) < 0)
-        return NULL;
-    return TAKE_PTR(list);
+    err_set(err, ENOENT, "there is no binding %s", binding);
+    return VAULT_NO_BINDING;
 }
-
-void vault_free(struct vault *vault)
+json_t *vault_describe(struct vault *vault)
 {
-    if (vault)
-        vault->source->free(vault);
+    return json_array();
 }
-
-json_t *vault_describe_binding(const char *binding, const struct grant *grant, const char *status)
+bool vault_signing_public(const struct vault *vault, uint8_t out[SIGN_PUBLIC_BYTES])
 {
-    CLEANUP_JSON json_t *origins = json_array();
-    const char *service = strchr(binding, '/') + 1, *identity = strchr(service, '/') + 1;
-
-    for (size_t i = 0; origins && i < grant->origins_len; i++)
-        if (json_array_append_new(origins, json_string(grant->origins[i])) < 0)
-            return NULL;
-    if (!origins)
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s%, s:s, s:s, s:O}", "binding", binding, "connector_fqn", grant->connector_fqn, "kind",
-        grant_kind_name(grant->kind), "service", service, (size_t) (identity - 1 - service), "identity", identity, "status",
-        status, "origins", origins);
+    return false;
+}
+int vault_sign(struct vault *vault, const void *message, size_t len, uint8_t out[SIGN_BYTES], struct err *err)
+{
+    return VAULT_NOT_OPEN;
 }
