@@ -208,7 +208,7 @@ static void show_overrides(const json_t *status)
     CLEANUP(buf_free) struct buf fitted = BUF_INIT(256 * 1024);
     size_t width = term_width(stderr);
 
-    if (!overrides || !*overrides)
+    if (!overrides || !*overrides || !json_is_true(json_object_get(status, "overrides_active")))
         return;
     buf_printf(&line, "aileron: development overrides are active (aileron status): %s", overrides);
     text_clean(buf_str(&line), line.len, false, &clean);

@@ -20,15 +20,13 @@
 
 const struct command COMMAND_DAEMON = { .name = "daemon", .operands = "", .about = "The background program" };
 
-/* Fills the flags from the arguments; *ret_credentials and *ret_ca keep the absolute paths alive. */
-static int read_flags(struct cli *cli, struct daemon_flags *flags, char **ret_credentials, char **ret_ca)
+/* Fills the flags from the arguments; *ret_ca keeps the absolute path alive. */
+static int read_flags(struct cli *cli, struct daemon_flags *flags, char **ret_ca)
 {
-    const char *credentials = args_value(cli->args, "dev-credentials"), *ca = args_value(cli->args, "dev-ca"), *row;
+    const char *ca = args_value(cli->args, "dev-ca"), *row;
     struct err err = ERR_INIT;
     size_t cursor = 0;
 
-    if (credentials && cli_absolute(credentials, ret_credentials, &err) < 0)
-        return cli_fail(CODE_FAILED, &err);
     if (ca && cli_absolute(ca, ret_ca, &err) < 0)
         return cli_fail(CODE_FAILED, &err);
     while ((row = args_next(cli->args, "dev-connect-to", &cursor))) {
@@ -36,7 +34,6 @@ static int read_flags(struct cli *cli, struct daemon_flags *flags, char **ret_cr
             return cli_failf(CODE_USAGE, NULL, "--dev-connect-to can be given %d times", DAEMON_CONNECT_TO_MAX);
         flags->dev_connect_to[flags->dev_connect_to_len++] = row;
     }
-    flags->dev_credentials = *ret_credentials;
     flags->dev_ca = *ret_ca;
     return CODE_DONE;
 }
@@ -61,7 +58,6 @@ static int check_already(struct cli *cli, const struct daemon_flags *flags)
 
 static int run_start(struct cli *cli)
 {
-    CLEANUP_FREE char *credentials = NULL;
     CLEANUP_FREE char *ca = NULL;
     struct daemon_flags flags = { .slow = cli_note_start };
     struct err err = ERR_INIT;
@@ -69,15 +65,17 @@ static int run_start(struct cli *cli)
     int code = cli_home(cli);
 
     if (!code)
-        code = read_flags(cli, &flags, &credentials, &ca);
+        code = read_flags(cli, &flags, &ca);
     if (code)
         return code;
     if (daemon_start(cli->home, &flags, &started, &err) != 0)
         return cli_fail(CODE_NO_DAEMON, &err);
     if (!started)
         return check_already(cli, &flags);
-    if (flags.dev_credentials || flags.dev_ca || flags.dev_connect_to_len)
-        cli_note("aileron: the daemon answers, WITH DEVELOPMENT OVERRIDES (aileron status shows them)");
+    if (flags.dev_ca || flags.dev_connect_to_len)
+        cli_note("aileron: the daemon answers. Its development overrides become active when a vault made by `aileron vault init "
+                 "--dev` "
+                 "is unlocked");
     else
         cli_note("aileron: the daemon answers");
     return CODE_DONE;
@@ -90,14 +88,14 @@ const struct command COMMAND_DAEMON_START = {
     .details = "Other commands start the daemon by themselves; this one is for the development flags. The daemon gets a fixed environment: "
                "nothing that is set in this shell changes what it does, AILERON_HOME excepted, which names its home.\n"
                "\n"
-               "The flags weaken what protects credentials and are shown by every command while they are active. FILE of --dev-credentials "
-               "must be readable by you alone (chmod 600). A row of --dev-connect-to has the form HOST:PORT:HOST2:PORT2: connections for "
-               "HOST:PORT go to HOST2:PORT2, and TLS still checks the certificate of HOST. --dev-ca trusts one more certificate authority.\n"
+               "The flags weaken what protects credentials. They do nothing until a vault made by `aileron vault init --dev` is unlocked, and "
+               "every command shows them while they are active. A row of --dev-connect-to has the form HOST:PORT:HOST2:PORT2: connections "
+               "for HOST:PORT go to HOST2:PORT2, and TLS still checks the certificate of HOST. --dev-ca trusts one more certificate "
+               "authority.\n"
                "\n"
                "When the daemon runs already with the same flags, nothing happens; with other flags the command exits 1. Exits 4, with the "
                "daemon's words, when it could not be started.",
     .options = {
-        { "dev-credentials", 0, "FILE", false, "take credentials from FILE instead of a vault" },
         { "dev-connect-to", 0, "ROW", true, "connect somewhere else: HOST:PORT:HOST2:PORT2" },
         { "dev-ca", 0, "FILE", false, "also trust the authority in this PEM file" },
     },

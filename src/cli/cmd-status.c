@@ -14,12 +14,14 @@
 
 static void put_overrides(FILE *out, const json_t *status)
 {
+    bool active = json_is_true(json_object_get(status, "overrides_active"));
     const json_t *text;
     size_t i;
 
     json_array_foreach(json_object_get(status, "overrides"), i, text)
     {
-        fprintf(out, "%s! DEVELOPMENT OVERRIDE: ", term_style(out, STYLE_BAD));
+        fprintf(
+            out, "%s! DEVELOPMENT OVERRIDE%s: ", term_style(out, active ? STYLE_BAD : STYLE_DIM), active ? "" : ", not active");
         term_put(out, json_string_value(text) ? json_string_value(text) : "?");
         fprintf(out, "%s\n", term_end(out));
     }

@@ -68,10 +68,6 @@ static size_t flag_arguments(const struct daemon_flags *flags, const char **argu
 {
     size_t n = 0;
 
-    if (flags->dev_credentials) {
-        arguments[n++] = "--dev-credentials";
-        arguments[n++] = flags->dev_credentials;
-    }
     for (size_t i = 0; i < flags->dev_connect_to_len; i++) {
         arguments[n++] = "--dev-connect-to";
         arguments[n++] = flags->dev_connect_to[i];
@@ -83,7 +79,7 @@ static size_t flag_arguments(const struct daemon_flags *flags, const char **argu
     return n;
 }
 
-#define FLAG_ARGUMENTS_MAX (4 + 2 * DAEMON_CONNECT_TO_MAX)
+#define FLAG_ARGUMENTS_MAX (2 + 2 * DAEMON_CONNECT_TO_MAX)
 
 /* The daemon's log exists before it can say anything, so what a crash at start prints is kept there too. */
 static int start_program(

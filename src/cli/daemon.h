@@ -19,7 +19,7 @@
 
 /* Flags of `daemon start`: development overrides, and for the tour its end with the program that started it. */
 struct daemon_flags {
-    const char *dev_credentials, *dev_ca; /* absolute paths; NULL */
+    const char *dev_ca; /* absolute path; NULL */
     const char *dev_connect_to[DAEMON_CONNECT_TO_MAX];
     size_t dev_connect_to_len;
     bool die_with_parent;

@@ -70,7 +70,6 @@ static int start_daemon(struct demo *demo, struct err *err)
     r = write_credentials(demo, credentials, err);
     if (r < 0)
         return r;
-    flags.dev_credentials = credentials;
     snprintf(gmail, sizeof(gmail), "gmail.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
     snprintf(calendar, sizeof(calendar), "www.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
     fprintf(demo->out, INDENT "%s$ aileron daemon start --dev-credentials FILE --dev-ca FILE --dev-connect-to %s …%s\n",

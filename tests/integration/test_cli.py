@@ -215,7 +215,7 @@ def test_a_config_file_with_an_unknown_key_names_its_line(home):
 
 def test_status_shouts_about_overrides(probe_home):
     out = probe_home.cli("status", check=0).out
-    for word in ("dev-credentials", "dev-connect-to", "dev-ca"):
+    for word in ("dev-connect-to", "dev-ca"):
         assert word in out, out
     assert probe_home.cli("status", "--json").json()["vault_state"] in ("development", "missing")
     result = probe_home.cli("action", "list", check=0)
