@@ -9,7 +9,7 @@ import pytest
 
 from tests.rig import paths
 from tests.rig.ca import CertificateAuthority
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 from tests.rig.hostile import Hostile
 from tests.rig.nginx import Nginx
 from tests.rig.workspace import Workspace
@@ -94,9 +94,8 @@ def home(built):
 
 
 def make_probe_home(probe_folder, hostile_server, ca, **more):
-    credential = dev_credential("api_key/probe/me", "local://probe", "api_key",
-                                ["https://evil.test:443", "https://slow.test:443"], PROBE_TOKEN)
-    made = Home([credential], hostile_server.connect_to(PROBE_HOSTS), ca.path, **more)
+    row = credential("api_key/probe/me", "local://probe", ["https://evil.test:443", "https://slow.test:443"], PROBE_TOKEN)
+    made = Home([row], hostile_server.connect_to(PROBE_HOSTS), ca.path, **more)
     made.start()
     made.install(probe_folder, *sorted((probe_folder / "actions").glob("*.md")))
     return made
@@ -112,7 +111,7 @@ def probe_home(built, probe_folder, hostile_server, ca):
 
 def make_google_home(connect_to, ca, workspace, **more):
     token = workspace.token()
-    made = Home([dev_credential("oauth2/google/me", "local://google", "oauth2", GOOGLE_ORIGINS, token)], connect_to,
+    made = Home([credential("oauth2/google/me", "local://google", GOOGLE_ORIGINS, token)], connect_to,
                 ca.path, **more)
     made.token = token
     made.start()

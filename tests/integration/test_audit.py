@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.conftest import PROBE_TOKEN, make_probe_home
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 from tests.rig.ports import wait_for
 from tests.rig.probing import args_of, ask, envelope, probe
 
@@ -204,8 +204,8 @@ def test_disk_full_means_no_effect(built, probe_folder, hostile_server, hostile,
     """No receipt, no effect: nothing is sent while the log cannot grow, and it works again when it can."""
     if os.geteuid() != 0:
         pytest.skip("a small file system needs root")
-    credential = dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)
-    home = Home([credential], hostile_server.connect_to(["evil.test"]), ca.path)
+    row = credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)
+    home = Home([row], hostile_server.connect_to(["evil.test"]), ca.path)
     home.path.mkdir(mode=0o700)
     (home.path / "audit").mkdir(mode=0o700)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", home.path / "audit"],

@@ -46,33 +46,9 @@ def test_start_is_said_once_and_twice_is_fine(home):
 
 def test_start_with_other_flags_is_refused(home, ca):
     home.start()
-    home.credentials = [{"binding": "api_key/x/me", "connector_fqn": "local://x", "kind": "api_key",
-                         "origins": ["https://x.test:443"], "header": "Authorization", "format": "Bearer {key}", "value": "v"}]
+    home.ca = ca.path
     result = home.start(check=1)
     assert "aileron stop" in result.err or "daemon stop" in result.err, repr(result)
-
-
-def test_overrides_need_credentials(home, ca):
-    home.connect_to, home.ca = ["x.test:443:127.0.0.1:1"], ca.path
-    result = home.start(check=None)
-    assert result.code != 0 and "dev-credentials" in result.err, repr(result)
-
-
-def test_a_credentials_file_that_others_can_read_is_refused(home):
-    file = home.base / "loose.json"
-    file.write_text('{"credentials":[]}')
-    file.chmod(0o644)
-    result = home.cli("daemon", "start", "--dev-credentials", file)
-    assert result.code != 0 and "0600" in result.err or "others" in result.err, repr(result)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"credentials":[{}]}', '{"credentials":{}}', '{"nosuch":[]}'])
-def test_a_broken_credentials_file_is_refused(home, text):
-    file = home.base / "broken.json"
-    file.touch(mode=0o600)
-    file.write_text(text)
-    result = home.cli("daemon", "start", "--dev-credentials", file)
-    assert result.code != 0 and result.err, repr(result)
 
 
 def test_stop(home):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import PROBE_HOSTS, PROBE_TOKEN
 from tests.rig import paths
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 from tests.rig.probing import ask
 
 # What would change the behaviour of libraries or of our own programs if it got through.
@@ -41,7 +41,7 @@ __attribute__((constructor)) static void seen(void)
 @pytest.fixture(scope="module")
 def hostile_environment_home(built, probe_folder, hostile_server, ca):
     """A daemon started by a command whose environment is full of traps."""
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)],
+    home = Home([credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)],
                 hostile_server.connect_to(PROBE_HOSTS), ca.path)
     home.environment.update({key: value.format(base=home.base) for key, value in HOSTILE.items()})
     # With ASan a preload would come before the runtime and end the program.

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import PROBE_TOKEN
 from tests.rig.dns import Dns, resolver_namespace, why_no_namespace
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 from tests.rig.probing import ask, envelope, probe, refused
 
 # Every range of DESIGN §5.2, with edges; each gets a name of its own.
@@ -62,7 +62,7 @@ def nameserver(dns_address, tmp_path_factory):
 def resolving_home(built, probe_folder, hostile_server, ca, nameserver, tmp_path_factory):
     folder = tmp_path_factory.mktemp("resolver")
     origins = ["https://rebind.test:443", "https://evil.test:443"]
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", origins, PROBE_TOKEN)],
+    home = Home([credential("api_key/probe/me", "local://probe", origins, PROBE_TOKEN)],
                 [f"evil.test:443:127.0.0.1:{hostile_server.port}"], ca.path,
                 prefix=resolver_namespace(folder, nameserver.address, ["169.254.169.254 hosts-file.test"]))
     home.start()
@@ -152,7 +152,7 @@ def literal_home(built, probe_folder, hostile_server, ca, tmp_path_factory):
     """The manifest names the addresses themselves: even so they are refused."""
     hosts = ["127.0.0.1", "169.254.169.254", "10.0.0.1", "192.168.1.1", "localhost", "evil.test"]
     connector = manifest_with(probe_folder, tmp_path_factory.mktemp("literal") / "probe", hosts)
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)],
+    home = Home([credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)],
                 hostile_server.connect_to(["evil.test"]), ca.path)
     home.start()
     home.install(connector, connector / "actions/probe.md", connector / "actions/probe-once.md")
@@ -178,7 +178,7 @@ def test_allow_private_opens_one_door(built, probe_folder, hostile, ca, tmp_path
     connector = manifest_with(probe_folder, folder, ["evil.test"])
     text = (folder / "manifest.toml").read_text().replace("hosts = [", f'hosts = ["{name}", "127.0.0.1:{hostile.port}", ')
     (folder / "manifest.toml").write_text(text)
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)])
+    home = Home([credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)])
     home.path.mkdir(mode=0o700)
     (home.path / "config.toml").write_text(f'[network]\nallow_private = ["{name}"]\n')
     try:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import PROBE_TOKEN
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 from tests.rig.probing import envelope, probe
 
 MAIL = "/gmail/v1/users/me/messages/"
@@ -173,7 +173,7 @@ def test_answers_against_the_rules_do_no_harm(probe_home, line):
 
 @pytest.mark.parametrize("port", ["expired_port", "wrong_port", "plain_port"])
 def test_a_certificate_that_does_not_hold_is_refused(built, probe_folder, hostile, ca, port):
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)],
+    home = Home([credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)],
                 [f"evil.test:443:127.0.0.1:{getattr(hostile, port)}"], ca.path)
     try:
         home.start()
@@ -188,7 +188,7 @@ def test_a_certificate_that_does_not_hold_is_refused(built, probe_folder, hostil
 
 def test_a_server_that_nobody_vouches_for_is_refused(built, probe_folder, hostile):
     """Without --dev-ca the rig's certificate is worth nothing."""
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key", ["https://evil.test:443"], PROBE_TOKEN)],
+    home = Home([credential("api_key/probe/me", "local://probe", ["https://evil.test:443"], PROBE_TOKEN)],
                 [f"evil.test:443:127.0.0.1:{hostile.port}"])
     try:
         home.start()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import make_probe_home
 from tests.rig import paths
-from tests.rig.home import Home, b64u, dev_credential
+from tests.rig.home import Home, b64u, credential
 from tests.rig.probing import args_of, ask, envelope, probe
 from tests.rig.relay import Relay
 
@@ -20,8 +20,8 @@ def secret():
 
 @pytest.fixture(scope="module")
 def secret_home(built, probe_folder, hostile_server, ca, secret):
-    home = Home([dev_credential("api_key/probe/me", "local://probe", "api_key",
-                                ["https://evil.test:443", "https://slow.test:443"], secret)],
+    home = Home([credential("api_key/probe/me", "local://probe",
+                            ["https://evil.test:443", "https://slow.test:443"], secret)],
                 hostile_server.connect_to(["evil.test", "slow.test", "other.test", "elsewhere.test"]), ca.path)
     home.start()
     home.install(probe_folder, *sorted((probe_folder / "actions").glob("*.md")))

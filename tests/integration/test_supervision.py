@@ -37,8 +37,9 @@ def running_call(home, hostile, *args, **more):
 
 
 def works_again(home, **more):
-    """A new keeper is there and answers: what a person waits for after an incident."""
+    """A new keeper is there, its vault is opened once more, and it answers: what a person waits for after an incident."""
     envelope_text = envelope("https://evil.test/do/ok", **more)
+    wait_for(lambda: home.unlock(check=None).code == 0, "a keeper that can be unlocked", 10, 0.1)
     wait_for(lambda: probe(home, envelope_text).results, "a call that works", 10, 0.1)
 
 

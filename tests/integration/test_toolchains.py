@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.conftest import PROBE_HOSTS, PROBE_TOKEN
-from tests.rig.home import Home, dev_credential
+from tests.rig.home import Home, credential
 
 MANIFEST = """
 [connector]
@@ -127,7 +127,7 @@ def build_wat(folder):
 
 @pytest.fixture(scope="module")
 def toolchain_home(built, hostile_server, ca):
-    rows = [dev_credential(f"api_key/{name}/me", f"local://{name}", "api_key", ["https://evil.test:443"], PROBE_TOKEN)
+    rows = [credential(f"api_key/{name}/me", f"local://{name}", ["https://evil.test:443"], PROBE_TOKEN)
             for name in ("go", "wat")]
     home = Home(rows, hostile_server.connect_to(PROBE_HOSTS), ca.path)
     home.start()

@@ -1,4 +1,4 @@
-"""A temporary AILERON_HOME with its daemon, driven through the built command line as a person would."""
+"""A temporary AILERON_HOME with its vault and daemon, driven through the built command line as a person would."""
 import base64
 import http.client
 import json
@@ -13,6 +13,7 @@ import time
 
 from . import paths
 from .ports import wait_for
+from .vault import PASSPHRASE, Vault, oauth_value
 
 SANITIZER_MARKS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer")
 
@@ -91,7 +92,11 @@ def program_of(pid):
 
 
 class Home:
-    """`prefix` is put before `daemon start` (a namespace); `environment` is added to every command."""
+    """`prefix` is put before `daemon start` (a namespace); `environment` is added to every command.
+
+    With credentials or overrides there is a development vault (rig/vault.py) before the daemon starts, and start() unlocks
+    it; without, there is none.
+    """
 
     def __init__(self, credentials=(), connect_to=(), ca=None, prefix=(), environment=None, folder=None):
         self.base = pathlib.Path(folder or tempfile.mkdtemp(prefix="aileron-test-"))
@@ -124,21 +129,48 @@ class Home:
 
     def start_args(self):
         args = []
-        if self.credentials:
-            secrets = self.base / "credentials.json"
-            secrets.touch(mode=0o600)
-            secrets.write_text(json.dumps({"credentials": self.credentials}))
-            args += ["--dev-credentials", secrets]
         for row in self.connect_to:
             args += ["--dev-connect-to", row]
         if self.ca:
             args += ["--dev-ca", self.ca]
         return args
 
-    def start(self, check=0):
+    @property
+    def vault_file(self):
+        return self.path / "secrets.json"
+
+    @property
+    def passphrase_file(self):
+        file = self.base / "passphrase"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(PASSPHRASE + "\n")
+        return file
+
+    def make_vault(self):
+        """The vault of these credentials, unless there is one already."""
+        if self.vault_file.exists():
+            return
+        vault = Vault(dev=True)
+        for row in self.credentials:
+            vault.bind(**row)
+        vault.write(self.vault_file)
+
+    def vault(self, passphrase=PASSPHRASE):
+        """The vault as it now stands on disk."""
+        return Vault.read(self.vault_file, passphrase)
+
+    def unlock(self, check=0):
+        return self.cli("vault", "unlock", "--passphrase-file", self.passphrase_file, check=check)
+
+    def start(self, check=0, unlock=True):
+        if self.credentials or self.connect_to or self.ca:
+            self.make_vault()
         result = self.cli("daemon", "start", *self.start_args(), prefix=self.prefix, check=check)
         if result.code == 0:
             self.remember()
+            if unlock and self.vault_file.exists():
+                self.unlock()
         return result
 
     def stop(self):
@@ -262,7 +294,8 @@ class Home:
         wait_for(lambda: text in self.log(), f"{text!r} in the log", timeout)
 
 
-def dev_credential(binding, connector, kind, origins, value, **more):
-    """One row of a --dev-credentials file."""
-    return {"binding": binding, "connector_fqn": connector, "kind": kind, "origins": origins, "header": "Authorization",
-            "format": "Bearer {key}", "value": value, **more}
+def credential(binding, connector, origins, value, **more):
+    """One row of a home's vault; the access token alone stands for the whole value of an oauth2 binding."""
+    if binding.startswith("oauth2/") and isinstance(value, str):
+        value = oauth_value(value)
+    return {"binding": binding, "connector_fqn": connector, "origins": origins, "value": value, **more}
