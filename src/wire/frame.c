@@ -3,7 +3,8 @@
  * frame until wire_free() or until taken. Text is made NUL-terminated in
  * place: it is moved over the last byte of its own length, which has been read.
  * The largest inline blob is remembered while writing: when a later field does not fit any more,
- * that blob moves into a memfd, so no writer has to know how much follows.
+ * that blob moves into a memfd, so no writer has to know how much follows. A body that gets a secret is made
+ * as large as a body can be before, so that it never moves and one wipe finds every copy.
  */
 #include "wire/frame.h"
 
@@ -34,6 +35,8 @@ void wire_free(struct wire_frame *frame)
         cleanup_close(&frame->fds[i]);
     for (size_t i = 0; i < frame->maps_len; i++)
         munmap(frame->maps[i], frame->map_lens[i]);
+    if (frame->holds_secret && frame->body.data)
+        secret_wipe(frame->body.data, frame->body.cap);
     buf_free(&frame->body);
     wire_init(frame, 0, 0);
 }
@@ -114,6 +117,16 @@ void wire_put_bytes(struct wire_frame *frame, const void *data, size_t len)
     }
     wire_put_u32(frame, (uint32_t) len);
     put(frame, data, len);
+}
+
+void wire_put_secret(struct wire_frame *frame, const void *data, size_t len)
+{
+    if (buf_reserve(&frame->body, BODY_MAX - frame->body.len) < 0) {
+        frame->bad = true;
+        return;
+    }
+    frame->holds_secret = true;
+    wire_put_bytes(frame, data, len);
 }
 
 static void put_memfd(struct wire_frame *frame, const void *data, size_t len)
@@ -254,6 +267,24 @@ const void *wire_get_bytes(struct wire_frame *frame, size_t max, size_t *ret_len
         return data;
     *ret_len = 0;
     return "";
+}
+
+void wire_get_secret(struct wire_frame *frame, size_t max, struct secret **ret_secret)
+{
+    size_t len = 0;
+    char *data = get_sized(frame, max, &len);
+    struct secret *secret = NULL;
+
+    if (data && secret_from(data, len, &secret) < 0)
+        frame->bad = true;
+    if (data)
+        secret_wipe(data, len);
+    *ret_secret = secret;
+}
+
+void wire_mark_secret(struct wire_frame *frame)
+{
+    frame->holds_secret = true;
 }
 
 /* A mapping of the next descriptor, whose seals promise that it stays as it is. */

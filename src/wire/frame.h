@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "wire/limits.h"
 
 #include <stdbool.h>
@@ -38,6 +39,7 @@ struct wire_frame {
     size_t at;    /* next byte to read */
     size_t fd_at; /* next descriptor to read */
     bool bad;
+    bool holds_secret;           /* the body is wiped before its memory is given back */
     void *maps[LIMIT_FRAME_FDS]; /* blobs mapped while reading; unmapped by wire_free */
     size_t map_lens[LIMIT_FRAME_FDS];
     size_t maps_len;
@@ -58,6 +60,8 @@ void wire_put_i64(struct wire_frame *frame, int64_t value);
 void wire_put_str(struct wire_frame *frame, const char *text);
 void wire_put_bytes(struct wire_frame *frame, const void *data, size_t len);
 void wire_put_blob(struct wire_frame *frame, const void *data, size_t len);
+/* As wire_put_bytes(). From then on the body neither moves nor is given back without being wiped. */
+void wire_put_secret(struct wire_frame *frame, const void *data, size_t len);
 /* Puts a descriptor; ownership passes to the frame. */
 void wire_put_fd(struct wire_frame *frame, int fd);
 
@@ -71,6 +75,13 @@ const char *wire_get_str(struct wire_frame *frame, size_t max);
 const void *wire_get_bytes(struct wire_frame *frame, size_t max, size_t *ret_len);
 /* Inline bytes, or the mapping of a memfd after its seals and size were checked. Borrowed until wire_free. */
 const void *wire_get_blob(struct wire_frame *frame, size_t max, size_t *ret_len);
+/*
+ * Bytes of at most `max` as a new secret, owned by the caller; the frame's own copy is wiped at once. *ret_secret is NULL
+ * when the frame is bad or memory ran out, which marks it bad.
+ */
+void wire_get_secret(struct wire_frame *frame, size_t max, struct secret **ret_secret);
+/* A received frame that may hold a secret: wire_free() wipes its body. */
+void wire_mark_secret(struct wire_frame *frame);
 /* The next descriptor, now owned by the caller; -1 and bad when there is none. */
 int wire_get_fd(struct wire_frame *frame);
 /* 0 when the frame was good and is used up, fields and descriptors; else -EPROTO. */

@@ -89,18 +89,21 @@ static ssize_t receive(int socket, struct msghdr *message)
     }
 }
 
-/* A small frame gives back the room that was held ready for a large one. */
+/* A small frame gives back the room that was held ready for a large one; what stood there may be a secret. */
 static void shrink(struct buf *body)
 {
     char *smaller;
 
     if (body->len > body->cap / 4)
         return;
-    smaller = realloc(body->data, body->len + 1);
-    if (smaller) {
-        body->data = smaller;
-        body->cap = body->len + 1;
-    }
+    smaller = malloc(body->len + 1);
+    if (!smaller)
+        return;
+    memcpy(smaller, body->data, body->len + 1);
+    secret_wipe(body->data, body->len + 1);
+    free(body->data);
+    body->data = smaller;
+    body->cap = body->len + 1;
 }
 
 int wire_recv(int socket, struct wire_frame *ret_frame)
@@ -121,6 +124,7 @@ int wire_recv(int socket, struct wire_frame *ret_frame)
     n = receive(socket, &message);
     if (n < 0)
         return (int) n;
+    frame.holds_secret = n > 0; /* until it is known to be whole and its owner decides */
     fits = take_descriptors(&message, &frame);
     if (n == 0 && frame.fds_len == 0)
         return 0;
@@ -133,6 +137,7 @@ int wire_recv(int socket, struct wire_frame *ret_frame)
     frame.body.len = header.body_len;
     frame.body.data[frame.body.len] = '\0';
     shrink(&frame.body);
+    frame.holds_secret = false;
     *ret_frame = frame;
     wire_init(&frame, 0, 0);
     return 1;

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +24,34 @@
 #include "wire/frame.h"
 
 #include "base/banned.h"
+
+#define NEEDLE "correct horse battery staple"
+
+static unsigned given_back; /* blocks that went back to the heap with the needle in them */
+
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static void look(void *memory)
+{
+    if (memory && memmem(memory, malloc_usable_size(memory), NEEDLE, sizeof NEEDLE - 1))
+        given_back++;
+}
+
+void __wrap_free(void *memory)
+{
+    look(memory);
+    __real_free(memory);
+}
+
+/* A block that moves leaves its bytes behind. */
+void *__wrap_realloc(void *memory, size_t size)
+{
+    look(memory);
+    return __real_realloc(memory, size);
+}
 
 static int open_descriptors(void)
 {
@@ -340,6 +369,74 @@ static void test_lying_blobs(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+/* Whatever is written before and after a secret, no copy of it goes back to the heap. */
+static void test_secret_written(void **state)
+{
+    static const size_t tails[] = { 0, 10, 200, 5000, 60000, 70000 };
+    CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+    CLEANUP_FREE uint8_t *tail = pattern(70000, 3);
+
+    assert_int_equal(secret_from(NEEDLE, sizeof NEEDLE - 1, &secret), 0);
+    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+        CLEANUP(wire_free) struct wire_frame frame, got;
+        struct secret *back = NULL;
+        size_t len = 0;
+
+        given_back = 0;
+        wire_init(&frame, 1, 1);
+        wire_init(&got, 0, 0);
+        wire_put_str(&frame, "before");
+        wire_put_blob(&frame, tail, 3000);
+        wire_put_secret(&frame, secret_bytes(secret), secret_len(secret));
+        wire_put_bytes(&frame, tail, tails[i]);
+        if (tails[i] < 65000) {
+            assert_int_equal(pass(&frame, &got), 1);
+            wire_mark_secret(&got);
+            assert_string_equal(wire_get_str(&got, 10), "before");
+            check_pattern(&got, 3000, 3);
+            wire_get_secret(&got, 100, &back);
+            assert_non_null(back);
+            assert_true(secret_equal(back, secret));
+            assert_null(memmem(got.body.data, got.body.cap, NEEDLE, sizeof NEEDLE - 1));
+            assert_memory_equal(wire_get_bytes(&got, 65000, &len), tail, tails[i]);
+            assert_int_equal(wire_end(&got), 0);
+        }
+        secret_free(back);
+        wire_free(&got);
+        wire_free(&frame);
+        assert_int_equal(given_back, 0);
+    }
+}
+
+/* A frame that is never read, or is refused by its reader or by wire_recv(), is wiped as well; an unmarked one is not. */
+static void test_secret_unread(void **state)
+{
+    CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+    CLEANUP(wire_free) struct wire_frame frame, got;
+    struct {
+        struct raw raw;
+        char text[sizeof NEEDLE];
+    } lie = { { WIRE_VERSION, 1, 2, 3, 0 }, NEEDLE };
+    struct secret *back = secret;
+
+    assert_int_equal(secret_from(NEEDLE, sizeof NEEDLE - 1, &secret), 0);
+    wire_init(&frame, 1, 1);
+    wire_init(&got, 0, 0);
+    wire_put_secret(&frame, secret_bytes(secret), secret_len(secret));
+    assert_int_equal(pass(&frame, &got), 1);
+    given_back = 0;
+    wire_mark_secret(&got);
+    wire_get_secret(&got, sizeof NEEDLE - 2, &back);
+    assert_null(back);
+    assert_int_equal(wire_end(&got), -EPROTO);
+    wire_free(&got);
+    assert_int_equal(receive_raw(&lie, sizeof lie, NULL, 0, &got), -EPROTO);
+    assert_int_equal(given_back, 0);
+    assert_int_equal(pass(&frame, &got), 1);
+    wire_free(&got);
+    assert_int_equal(given_back, 1);
+}
+
 static void test_left_over(void **state)
 {
     CLEANUP(wire_free) struct wire_frame frame;
@@ -387,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_lying_fields),
         cmocka_unit_test(test_lying_blobs),
         cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_secret_written),
+        cmocka_unit_test(test_secret_unread),
         cmocka_unit_test(test_end_and_full),
     };
 
