@@ -67,8 +67,6 @@ static json_t *overrides(const struct broker_flags *flags)
 {
     json_t *list = json_array();
 
-    if (flags->dev_credentials)
-        json_array_append_new(list, json_sprintf("--dev-credentials %s", flags->dev_credentials));
     for (size_t i = 0; i < flags->dev_connect_to_len; i++)
         json_array_append_new(list, json_sprintf("--dev-connect-to %s", flags->dev_connect_to[i]));
     if (flags->dev_ca)

@@ -339,8 +339,6 @@ static void on_keeper_started(int result, const struct err *err, void *userdata)
     broker->running = true;
     log_info(
         "aileron %s answers on %s and %s", AILERON_VERSION, broker->home->daemon_sock, discovery_facts(broker->discovery)->url);
-    if (broker->flags->dev_credentials)
-        log_warn("development overrides are active; aileron status names them");
     tell_ready(broker, NULL);
 }
 
@@ -354,10 +352,6 @@ static int start_keeper(struct broker *broker, struct err *err)
     argv[n++] = "aileron-keeper";
     argv[n++] = "--home";
     argv[n++] = broker->home->path;
-    if (flags->dev_credentials) {
-        argv[n++] = "--dev-credentials";
-        argv[n++] = flags->dev_credentials;
-    }
     for (size_t i = 0; i < flags->dev_connect_to_len; i++) {
         argv[n++] = "--dev-connect-to";
         argv[n++] = flags->dev_connect_to[i];
@@ -371,6 +365,7 @@ static int start_keeper(struct broker *broker, struct err *err)
         .loop = broker->loop,
         .program_fd = broker->keeper_program,
         .argv = argv,
+        .owner_fd = discovery_keeper_socket(broker->discovery),
         .allow_private = allow_private ? allow_private : "",
         .changed = on_keeper_changed,
         .started = on_keeper_started,

@@ -30,7 +30,7 @@ struct mcp;
 /* What `daemon start` said; borrowed from argv. */
 struct broker_flags {
     const char *home, *libexec;
-    const char *dev_credentials, *dev_ca; /* NULL: not given */
+    const char *dev_ca; /* NULL: not given */
     const char *dev_connect_to[DEV_CONNECT_TO_MAX];
     size_t dev_connect_to_len;
     int ready_fd; /* -1: nobody waits */

@@ -24,14 +24,15 @@
 
 #include "base/banned.h"
 
-#define BACKLOG   128
-#define PORT_FILE "daemon.port"
+#define BACKLOG        128
+#define KEEPER_BACKLOG 64
+#define PORT_FILE      "daemon.port"
 
 static const char *const FILES[] = { "daemon.json", "daemon.pid", "daemon.url" };
 
 struct discovery {
     const struct home *home;
-    int dirfd, lock_fd, owner_fd, agent_fd;
+    int dirfd, lock_fd, owner_fd, agent_fd, keeper_fd;
     bool published;
     struct discovery_facts facts;
 };
@@ -62,7 +63,7 @@ static int remove_stale(const char *path)
     return unlink(path) < 0 ? -errno : 0;
 }
 
-static int listen_at(const char *path, int *ret_fd, struct err *err)
+static int listen_at(const char *path, int type, int backlog, int *ret_fd, struct err *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int r = remove_stale(path);
@@ -71,10 +72,10 @@ static int listen_at(const char *path, int *ret_fd, struct err *err)
         return err_set(err, ENAMETOOLONG, "%s is too long for a socket", path);
     if (r < 0)
         return err_errno(err, -r, "cannot make the socket %s", path);
-    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CLEANUP_CLOSE int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     /* Nobody can connect between bind and chmod: the folder is private, and nobody listens yet. */
-    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof address) < 0 || chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof address) < 0 || chmod(path, 0600) < 0 || listen(fd, backlog) < 0)
         return err_errno(err, errno, "cannot make the socket %s", path);
     *ret_fd = TAKE_FD(fd);
     return 0;
@@ -98,7 +99,7 @@ int discovery_open(const struct home *home, struct discovery **ret_discovery, st
     if (!discovery)
         return err_set(err, ENOMEM, "out of memory");
     discovery->home = home;
-    discovery->lock_fd = discovery->owner_fd = discovery->agent_fd = -1;
+    discovery->lock_fd = discovery->owner_fd = discovery->agent_fd = discovery->keeper_fd = -1;
     discovery->dirfd = open(home->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (discovery->dirfd < 0)
         return err_errno(err, errno, "cannot open %s", home->path);
@@ -108,9 +109,11 @@ int discovery_open(const struct home *home, struct discovery **ret_discovery, st
     if (!r)
         r = file_make_dirs(home->agent_dir, 0700, err);
     if (!r)
-        r = listen_at(home->daemon_sock, &discovery->owner_fd, err);
+        r = listen_at(home->daemon_sock, SOCK_STREAM, BACKLOG, &discovery->owner_fd, err);
     if (!r)
-        r = listen_at(home->agent_sock, &discovery->agent_fd, err);
+        r = listen_at(home->agent_sock, SOCK_STREAM, BACKLOG, &discovery->agent_fd, err);
+    if (!r)
+        r = listen_at(home->keeper_sock, SOCK_SEQPACKET, KEEPER_BACKLOG, &discovery->keeper_fd, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ARRAY_LEN(FILES); i++)
@@ -130,11 +133,14 @@ void discovery_close(struct discovery *discovery)
     if (discovery->published) {
         unlink(discovery->home->daemon_sock);
         unlink(discovery->home->agent_sock);
+        unlink(discovery->home->keeper_sock);
     }
     if (discovery->owner_fd >= 0)
         close(discovery->owner_fd);
     if (discovery->agent_fd >= 0)
         close(discovery->agent_fd);
+    if (discovery->keeper_fd >= 0)
+        close(discovery->keeper_fd);
     if (discovery->dirfd >= 0)
         close(discovery->dirfd);
     if (discovery->lock_fd >= 0)
@@ -151,6 +157,11 @@ int discovery_take_owner_socket(struct discovery *discovery)
 int discovery_take_agent_socket(struct discovery *discovery)
 {
     return TAKE_FD(discovery->agent_fd);
+}
+
+int discovery_keeper_socket(const struct discovery *discovery)
+{
+    return discovery->keeper_fd;
 }
 
 static bool port_is_free(unsigned port)

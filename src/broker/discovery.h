@@ -1,8 +1,9 @@
 /*
- * The daemon's place in its home: the lock that makes it the only one, its two
+ * The daemon's place in its home: the lock that makes it the only one, its
  * listening sockets, and the files by which others find it (SPEC §7). All of it
  * is removed at a clean end; what a killed daemon left behind is replaced under
- * the lock.
+ * the lock. The keeper's socket stays here, so that its clients queue while a
+ * keeper is replaced.
  */
 #ifndef BROKER_DISCOVERY_H
 #define BROKER_DISCOVERY_H
@@ -32,6 +33,8 @@ DEFINE_CLEANUP_PTR(struct discovery, discovery_close)
 /* The listening sockets; the caller owns them from now on. */
 int discovery_take_owner_socket(struct discovery *discovery);
 int discovery_take_agent_socket(struct discovery *discovery);
+/* keeper.sock, listening (SOCK_SEQPACKET); borrowed: every keeper gets it. */
+int discovery_keeper_socket(const struct discovery *discovery);
 /* The port of the last daemon, 0 when unknown or in use. */
 unsigned discovery_last_port(const struct discovery *discovery);
 /* Writes daemon.json (0600), daemon.pid and daemon.url: from now on the daemon can be found. */

@@ -5,9 +5,11 @@
 #include "keeper/client.h"
 #include "wire/frame.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/banned.h"
@@ -25,7 +27,7 @@ static void send_hello(uint32_t version)
 
     wire_init(&frame, KEEPER_HELLO, 0);
     wire_put_u32(&frame, version);
-    wire_put_u8(&frame, KEEPER_VAULT_DEVELOPMENT);
+    wire_put_u8(&frame, KEEPER_VAULT_LOCKED);
     wire_put_str(&frame, "not at all");
     wire_put_u8(&frame, 0);
     wire_put_str(&frame, "");
@@ -37,8 +39,11 @@ static void send_state(const char *bindings)
     struct wire_frame frame;
 
     wire_init(&frame, KEEPER_STATE, 0);
-    wire_put_u8(&frame, KEEPER_VAULT_DEVELOPMENT);
-    wire_put_str(&frame, bindings);
+    wire_put_u8(&frame, KEEPER_VAULT_UNLOCKED);
+    wire_put_u8(&frame, 1);
+    wire_put_bytes(&frame, "0123456789abcdef0123456789ABCDEF", 32);
+    wire_put_str(&frame, "");
+    wire_put_blob(&frame, bindings, strlen(bindings));
     reply(&frame);
 }
 
@@ -91,11 +96,22 @@ static void on_http(struct wire_frame *frame)
         send_answer(frame->id, KEEPER_HTTP_DONE, "body");
 }
 
+/* The channel, the listener and nothing else. */
+static bool descriptors_are_right(void)
+{
+    int type = 0, listens = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(KEEPER_OWNER_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+           getsockopt(KEEPER_OWNER_FD, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
+           fcntl(KEEPER_OWNER_FD + 1, F_GETFD) < 0;
+}
+
 int main(int argc, char **argv)
 {
     struct wire_frame frame;
 
-    if (argc != 2)
+    if (argc != 2 || !descriptors_are_right())
         return 2;
     if (!strcmp(argv[1], "refuse")) {
         fprintf(stderr, "aileron-keeper: the moon is wrong\naileron-keeper: wait a week\n");

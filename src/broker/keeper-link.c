@@ -405,8 +405,8 @@ static int spawn(struct keeper_link *link, int channel_fd, int stderr_fd, struct
         .stdin_fd = -1,
         .stdout_fd = -1,
         .stderr_fd = stderr_fd,
-        .fds = { channel_fd },
-        .fds_len = 1,
+        .fds = { channel_fd, link->config.owner_fd }, /* KEEPER_CHANNEL_FD, KEEPER_OWNER_FD */
+        .fds_len = 2,
         .die_with_parent = true,
     };
     return loop_child_start(link->config.loop, &spec, on_exit_, link, &link->child, err);

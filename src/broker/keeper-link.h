@@ -23,6 +23,7 @@ struct keeper_config {
     struct loop *loop;
     int program_fd;            /* O_PATH; borrowed */
     const char *const *argv;   /* NULL-terminated; borrowed */
+    int owner_fd;              /* keeper.sock, listening; borrowed: every keeper inherits it */
     const char *allow_private; /* "host:port" lines */
     /* The keeper said something new: state, bindings, or that it is there (first time: `started`). */
     void (*changed)(void *userdata);

@@ -3,8 +3,8 @@
  * environment, an exact list of arguments and a descriptor on which it says "ok",
  * or why not.
  *
- *     aileron-broker --home DIR --libexec DIR [--dev-credentials FILE]
- *         [--dev-connect-to HOST:PORT:HOST2:PORT2]... [--dev-ca FILE] [--ready-fd N]
+ *     aileron-broker --home DIR --libexec DIR [--dev-connect-to HOST:PORT:HOST2:PORT2]...
+ *         [--dev-ca FILE] [--ready-fd N]
  *     aileron-broker --verify-audit DIR
  */
 #include "base/json.h"
@@ -24,7 +24,6 @@
 static const struct option OPTIONS[] = {
     { "home", required_argument, NULL, 'h' },
     { "libexec", required_argument, NULL, 'l' },
-    { "dev-credentials", required_argument, NULL, 'c' },
     { "dev-connect-to", required_argument, NULL, 't' },
     { "dev-ca", required_argument, NULL, 'a' },
     { "ready-fd", required_argument, NULL, 'r' },
@@ -65,9 +64,6 @@ static int parse_flags(int argc, char **argv, struct broker_flags *flags, const 
         case 'l':
             flags->libexec = optarg;
             break;
-        case 'c':
-            flags->dev_credentials = optarg;
-            break;
         case 't':
             r = add_connect_to(flags, optarg, err);
             break;
@@ -88,8 +84,6 @@ static int parse_flags(int argc, char **argv, struct broker_flags *flags, const 
         r = err_set(err, EINVAL, "unknown argument %s", argv[optind]);
     if (!r && !*ret_verify && (!flags->home || !flags->libexec || flags->home[0] != '/' || flags->libexec[0] != '/'))
         r = err_set(err, EINVAL, "--home and --libexec, both absolute, are required");
-    if (!r && !flags->dev_credentials && (flags->dev_connect_to_len || flags->dev_ca))
-        r = err_set(err, EINVAL, "--dev-connect-to and --dev-ca are accepted together with --dev-credentials only");
     return r;
 }
 

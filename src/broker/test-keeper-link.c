@@ -15,6 +15,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -25,7 +27,7 @@ struct bench {
     struct loop_timer *guard;
     struct keeper_link *link;
     const char *argv[3];
-    int program, started;
+    int program, owner, started;
     bool has_started;
     unsigned changed, lost;
     struct err err;
@@ -76,6 +78,18 @@ static void run(struct bench *bench)
     loop_timer_stop(bench->guard);
 }
 
+/* An address of its own that no file system knows. */
+static int listener_new(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address.sun_family), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
 static struct bench *bench_new(const char *how)
 {
     struct bench *bench = calloc(1, sizeof *bench);
@@ -86,10 +100,12 @@ static struct bench *bench_new(const char *how)
     bench->program = open(fake_keeper, O_PATH | O_CLOEXEC);
     assert_int_equal(loop_new(&bench->loop, &err), 0);
     assert_int_equal(loop_timer_new(bench->loop, on_guard, bench, &bench->guard), 0);
+    bench->owner = listener_new();
     const struct keeper_config config = {
         .loop = bench->loop,
         .program_fd = bench->program,
         .argv = bench->argv,
+        .owner_fd = bench->owner,
         .allow_private = "",
         .changed = on_changed,
         .started = on_started,
@@ -108,6 +124,7 @@ static void bench_free(struct bench *bench)
     loop_timer_free(bench->guard);
     loop_free(bench->loop);
     close(bench->program);
+    close(bench->owner);
     free(bench);
 }
 
@@ -167,7 +184,7 @@ static void test_a_start(void **state)
 
     assert_int_equal(bench->started, 0);
     assert_true(keeper_is_there(bench->link));
-    assert_int_equal(keeper_vault_state(bench->link), KEEPER_VAULT_DEVELOPMENT);
+    assert_int_equal(keeper_vault_state(bench->link), KEEPER_VAULT_UNLOCKED);
     assert_int_equal(json_array_size(keeper_bindings(bench->link)), 1);
     assert_string_equal(keeper_confinement(bench->link), "not at all");
     assert_int_equal(ask(bench, &asked, "ok", 5000), 0);
