@@ -136,8 +136,9 @@ static void transfer_exchange(struct transfer *transfer)
     struct http *http = transfer->http;
     struct err err = ERR_INIT;
     int64_t left_ms = transfer->deadline_ms - clock_boot_ms();
-    enum keeper_http_outcome outcome = exchange_start(transfer->pool, transfer->request, &transfer->route, http->context.store,
-        left_ms > 0 ? left_ms : 1, transfer, &transfer->exchange, &err);
+    enum keeper_http_outcome outcome = exchange_start(transfer->pool, transfer->request, &transfer->route,
+        trust_store(http->context.trust, http->context.overrides->active), left_ms > 0 ? left_ms : 1, transfer,
+        &transfer->exchange, &err);
 
     if (outcome != KEEPER_HTTP_DONE)
         transfer_fail(transfer, outcome, &err);
@@ -218,7 +219,8 @@ static bool transfer_may_start(const struct http *http, struct transfer *transfe
 
     if (transfer->state != TRANSFER_WAITING || http->running >= HTTP_RUNNING_MAX)
         return false;
-    *ret_pool = pools_get(http->pools, request->connector_fqn, request->binding);
+    *ret_pool =
+        pools_get(http->pools, &(struct pool_key){ request->connector_fqn, request->binding, http->context.overrides->active });
     return *ret_pool && pool_transfers(*ret_pool) < POOL_TRANSFERS_MAX;
 }
 

@@ -9,8 +9,7 @@
 #include "keeper/overrides.h"
 #include "keeper/request.h"
 #include "keeper/resolve.h"
-
-#include <openssl/x509_vfy.h>
+#include "keeper/trust.h"
 
 #define HTTP_RUNNING_MAX    256            /* all pools; POOL_TRANSFERS_MAX each */
 #define HTTP_WAITING_MAX    2048           /* more is a flood */
@@ -24,7 +23,7 @@ struct http_context {
     struct vault *vault;
     struct resolver *resolver;
     const struct overrides *overrides;
-    X509_STORE *store;
+    const struct trust *trust;
 };
 
 struct http_answer {

@@ -157,7 +157,7 @@ static int keeper_serve(
     struct keeper *keeper, const struct options *options, const struct confine_report *report, struct err *err)
 {
     const struct http_context context = { keeper->loop, keeper->vault, keeper->resolver, &options->overrides,
-        keeper->trust.store };
+        &keeper->trust };
     char confinement[256], degraded[DEGRADED_MAX];
     const struct session_hello hello = {
         .confinement = confine_describe(report, confinement, sizeof confinement),

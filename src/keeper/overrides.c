@@ -15,6 +15,17 @@ static const char *hostport_end(const char *text)
     return colon ? colon + 1 + strcspn(colon + 1, ":") : NULL;
 }
 
+static const struct connect_to *row_find(const struct overrides *overrides, const struct url *url)
+{
+    for (size_t i = 0; i < overrides->len; i++) {
+        const struct url *from = &overrides->rows[i].from;
+
+        if (from->port == url->port && from->host_kind == url->host_kind && !strcmp(from->host, url->host))
+            return &overrides->rows[i];
+    }
+    return NULL;
+}
+
 int overrides_add(struct overrides *overrides, const char *text, struct err *err)
 {
     struct connect_to row;
@@ -30,7 +41,7 @@ int overrides_add(struct overrides *overrides, const char *text, struct err *err
         err_prefix(err, "--dev-connect-to %s", text);
         return r;
     }
-    if (overrides_find(overrides, &row.from))
+    if (row_find(overrides, &row.from))
         return err_set(err, EINVAL, "--dev-connect-to %s: there is already a row for this host and port", text);
     if (overrides->len == OVERRIDES_MAX)
         return err_set(err, E2BIG, "more than %d --dev-connect-to rows", OVERRIDES_MAX);
@@ -40,13 +51,7 @@ int overrides_add(struct overrides *overrides, const char *text, struct err *err
 
 const struct connect_to *overrides_find(const struct overrides *overrides, const struct url *url)
 {
-    for (size_t i = 0; i < overrides->len; i++) {
-        const struct url *from = &overrides->rows[i].from;
-
-        if (from->port == url->port && from->host_kind == url->host_kind && !strcmp(from->host, url->host))
-            return &overrides->rows[i];
-    }
-    return NULL;
+    return overrides->active ? row_find(overrides, url) : NULL;
 }
 
 bool hostlist_contains(const char *list, const struct url *url)

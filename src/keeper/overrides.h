@@ -18,11 +18,13 @@ struct connect_to {
 struct overrides {
     struct connect_to rows[OVERRIDES_MAX];
     size_t len;
+    bool
+        active; /* only while the open vault is a development one (vault_is_dev); also decides whether the development CA is believed */
 };
 
 /* Adds one H1:P1:H2:P2. -EINVAL says what is wrong, -E2BIG when there are too many. */
 int overrides_add(struct overrides *overrides, const char *text, struct err *err);
-/* The row for the URL's host:port, or NULL. */
+/* The row for the URL's host:port, or NULL; always NULL while they are not active. */
 const struct connect_to *overrides_find(const struct overrides *overrides, const struct url *url);
 
 /* True when the newline-separated list has exactly this URL's host:port. */

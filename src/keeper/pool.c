@@ -19,6 +19,7 @@ struct pool {
     struct pools *pools;
     char *connector_fqn;
     char *binding;
+    bool development;
     CURLM *multi;
     CURLSH *share; /* TLS sessions */
     struct loop_timer *timer;
@@ -148,7 +149,7 @@ static bool multi_setup(struct pool *pool)
            curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
 }
 
-static struct pool *pool_new(struct pools *pools, const char *connector_fqn, const char *binding)
+static struct pool *pool_new(struct pools *pools, const struct pool_key *key)
 {
     struct pool *pool = calloc(1, sizeof *pool);
 
@@ -156,8 +157,9 @@ static struct pool *pool_new(struct pools *pools, const char *connector_fqn, con
         return NULL;
     pool->magic = POOL_MAGIC;
     pool->pools = pools;
-    pool->connector_fqn = strdup(connector_fqn);
-    pool->binding = strdup(binding);
+    pool->connector_fqn = strdup(key->connector_fqn);
+    pool->binding = strdup(key->binding);
+    pool->development = key->development;
     pool->multi = curl_multi_init();
     pool->share = curl_share_init();
     if (!pool->connector_fqn || !pool->binding || !pool->multi || !pool->share ||
@@ -197,15 +199,16 @@ int pools_new(struct loop *loop, pool_done_fn *fn, struct pools **ret_pools)
     return 0;
 }
 
-struct pool *pools_get(struct pools *pools, const char *connector_fqn, const char *binding)
+struct pool *pools_get(struct pools *pools, const struct pool_key *key)
 {
     struct pool *pool = NULL;
 
     for (pool = pools->first; pool; pool = pool->next)
-        if (!strcmp(pool->connector_fqn, connector_fqn) && !strcmp(pool->binding, binding))
+        if (!strcmp(pool->connector_fqn, key->connector_fqn) && !strcmp(pool->binding, key->binding) &&
+            pool->development == key->development)
             return pool;
     evict(pools);
-    pool = pool_new(pools, connector_fqn, binding);
+    pool = pool_new(pools, key);
     if (pool)
         idle_check(pool);
     return pool;

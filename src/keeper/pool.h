@@ -1,5 +1,5 @@
 /*
- * Connections: one curl multi handle per (connector, binding), driven by the loop,
+ * Connections: one curl multi handle per (connector, binding, trust), driven by the loop,
  * so that no connection and no TLS session is ever shared between two of them. A
  * pool without transfers closes its connections after POOL_IDLE_MS and goes away.
  */
@@ -24,8 +24,15 @@ struct pools;
 typedef void pool_done_fn(CURL *easy, CURLcode code, void *userdata);
 
 int pools_new(struct loop *loop, pool_done_fn *fn, struct pools **ret_pools);
-/* The pool for this pair, made when there is none. NULL when out of memory. Valid while it has transfers. */
-struct pool *pools_get(struct pools *pools, const char *connector_fqn, const char *binding);
+/* What may not share a connection. `development`: made while the overrides were active, so not to be used when they are not. */
+struct pool_key {
+    const char *connector_fqn; /* "" for the keeper's own requests */
+    const char *binding;
+    bool development;
+};
+
+/* The pool for this key, made when there is none. NULL when out of memory. Valid while it has transfers. */
+struct pool *pools_get(struct pools *pools, const struct pool_key *key);
 void pools_free(struct pools *pools);
 DEFINE_CLEANUP_PTR(struct pools, pools_free)
 

@@ -28,6 +28,8 @@ static void test_rows(void **state)
 
     assert_int_equal(overrides_add(&overrides, "gmail.example:443:127.0.0.1:8443", NULL), 0);
     assert_int_equal(overrides_add(&overrides, "[2001:db8::1]:443:[::1]:8443", NULL), 0);
+    assert_null(overrides_find(&overrides, &url)); /* not active: as if there were none */
+    overrides.active = true;
     assert_ptr_equal(overrides_find(&overrides, &url), &overrides.rows[0]);
     assert_string_equal(overrides.rows[0].to.host, "127.0.0.1");
     assert_int_equal(overrides.rows[0].to.port, 8443);

@@ -34,12 +34,14 @@ static bool bundle_read(const char *path, struct buf *bundle)
 
 int trust_load(const char *dev_ca, struct trust *ret_trust, struct err *err)
 {
-    CLEANUP(trust_free) struct trust trust = { X509_STORE_new(), BUF_INIT(BUNDLE_MAX_BYTES) };
+    CLEANUP(trust_free) struct trust trust = { X509_STORE_new(), NULL, BUF_INIT(BUNDLE_MAX_BYTES) };
     bool found = false;
 
-    if (!trust.store)
+    if (dev_ca)
+        trust.with_dev_ca = X509_STORE_new();
+    if (!trust.store || (dev_ca && !trust.with_dev_ca))
         return err_set(err, ENOMEM, "out of memory");
-    if (dev_ca && X509_STORE_load_file(trust.store, dev_ca) != 1) {
+    if (dev_ca && X509_STORE_load_file(trust.with_dev_ca, dev_ca) != 1) {
         ERR_clear_error();
         return err_set(err, EINVAL, "--dev-ca %s is not a readable file of PEM certificates", dev_ca);
     }
@@ -48,8 +50,13 @@ int trust_load(const char *dev_ca, struct trust *ret_trust, struct err *err)
     if (!found)
         buf_reset(&trust.bundle);
     *ret_trust = trust;
-    trust = (struct trust){ NULL, BUF_INIT(0) };
+    trust = (struct trust){ NULL, NULL, BUF_INIT(0) };
     return 0;
+}
+
+X509_STORE *trust_store(const struct trust *trust, bool with_dev_ca)
+{
+    return with_dev_ca && trust->with_dev_ca ? trust->with_dev_ca : trust->store;
 }
 
 bool trust_has_system(const struct trust *trust)
@@ -64,6 +71,8 @@ void trust_complete(struct trust *trust)
 
     while (bio && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
         X509_STORE_add_cert(trust->store, certificate);
+        if (trust->with_dev_ca)
+            X509_STORE_add_cert(trust->with_dev_ca, certificate);
         X509_free(certificate);
     }
     ERR_clear_error(); /* the end of the bundle is one */
@@ -74,6 +83,7 @@ void trust_complete(struct trust *trust)
 void trust_free(struct trust *trust)
 {
     X509_STORE_free(trust->store);
+    X509_STORE_free(trust->with_dev_ca);
     buf_free(&trust->bundle);
-    trust->store = NULL;
+    trust->store = trust->with_dev_ca = NULL;
 }
