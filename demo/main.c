@@ -1,20 +1,20 @@
 /*
  * aileron-demo-workspace: a small Google Workspace on 127.0.0.1 for `aileron
  * demo`. It has a seeded mailbox and calendar in memory, a throw-away
- * certificate authority and one access token, and forgets all of it when its
+ * certificate authority and an authorization server with one client, and forgets all of it when its
  * standard input ends. It is a program of its own, linked into nothing.
  *
- *     aileron-demo-workspace --dir DIR [--delay-ms N]
+ *     aileron-demo-workspace --dir DIR [--delay-ms N] [--token-s N]
  *
- * Prints one line when it listens: {"port":N,"ca":"DIR/ca.pem","token":"…"}.
+ * Prints one line when it listens: {"port":N,"browser_port":N,"ca":"DIR/ca.pem","client_id":"…","client_secret":"…"}.
  */
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/json.h"
 #include "calendar.h"
 #include "certificates.h"
 #include "mailbox.h"
+#include "oauth.h"
 #include "server.h"
 
 #include <errno.h>
@@ -22,21 +22,23 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/banned.h"
 
 #define DELAY_MAX_MS 10000
+#define TOKEN_S      3600
+#define TOKEN_MAX_S  86400
 
 DEFINE_CLEANUP_PTR(struct event_base, event_base_free)
 DEFINE_CLEANUP_PTR(struct event, event_free)
 DEFINE_CLEANUP_PTR(SSL_CTX, SSL_CTX_free)
 
-static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", NULL };
+static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", "accounts.google.com", "oauth2.googleapis.com",
+    NULL };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: aileron-demo-workspace --dir DIR [--delay-ms N]\n");
+    fprintf(stderr, "usage: aileron-demo-workspace --dir DIR [--delay-ms N] [--token-s N]\n");
     return 2;
 }
 
@@ -55,18 +57,10 @@ static void on_input(evutil_socket_t fd, short what, void *userdata)
         event_base_loopbreak(userdata);
 }
 
-static int token_new(struct buf *token)
+static int announce(const struct server_ports *ports, const char *ca_path)
 {
-    unsigned char bytes[24];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes) || buf_add_str(token, "ya29.demo-") < 0)
-        return -errno;
-    return base64url_encode(bytes, sizeof(bytes), token);
-}
-
-static int announce(unsigned port, const char *ca_path, const char *token)
-{
-    CLEANUP_JSON json_t *line = json_pack("{s:i,s:s,s:s}", "port", (int) port, "ca", ca_path, "token", token);
+    CLEANUP_JSON json_t *line = json_pack("{s:i,s:i,s:s,s:s,s:s}", "port", (int) ports->https, "browser_port",
+        (int) ports->browser, "ca", ca_path, "client_id", OAUTH_CLIENT_ID, "client_secret", OAUTH_CLIENT_SECRET);
     CLEANUP(buf_free) struct buf text = BUF_INIT(16 * 1024);
 
     if (!line || json_write(line, &text) < 0)
@@ -74,57 +68,73 @@ static int announce(unsigned port, const char *ca_path, const char *token)
     return printf("%s\n", buf_str(&text)) < 0 || fflush(stdout) != 0 ? -EIO : 0;
 }
 
-static int serve(const char *dir, int delay_ms, struct err *err)
+struct options {
+    const char *dir;
+    long delay_ms, token_s;
+};
+
+static int serve(const struct options *options, struct err *err)
 {
     CLEANUP_PTR(event_base_free) struct event_base *base = event_base_new();
     CLEANUP_PTR(mailbox_free) struct mailbox *mailbox = mailbox_new(clock_unix_ms());
     CLEANUP_PTR(calendar_free) struct calendar *calendar = calendar_new(clock_unix_ms());
+    CLEANUP_PTR(oauth_free) struct oauth *oauth = oauth_new(options->token_s);
     CLEANUP_PTR(SSL_CTX_free) SSL_CTX *tls = NULL;
     CLEANUP_PTR(server_free) struct server *server = NULL;
     CLEANUP_PTR(event_free) struct event *input = NULL;
-    CLEANUP(buf_free) struct buf token = BUF_INIT(128);
     CLEANUP_FREE char *ca_path = NULL;
-    unsigned port = 0;
+    struct server_ports ports = { 0 };
     int r;
 
-    if (!base || !mailbox || !calendar || token_new(&token) < 0 || asprintf(&ca_path, "%s/ca.pem", dir) < 0)
+    if (!base || !mailbox || !calendar || !oauth || asprintf(&ca_path, "%s/ca.pem", options->dir) < 0)
         return -ENOMEM;
     r = certificates_new(HOSTS, ca_path, &tls, err);
     if (r >= 0) {
-        struct server_config config = { tls, mailbox, calendar, buf_str(&token), delay_ms };
+        struct server_config config = { tls, mailbox, calendar, oauth, (int) options->delay_ms };
 
-        r = server_start(base, &config, &server, &port, err);
+        r = server_start(base, &config, &server, &ports, err);
     }
     if (r < 0)
         return r;
     input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, base);
-    if (!input || event_add(input, NULL) < 0 || announce(port, ca_path, buf_str(&token)) < 0)
+    if (!input || event_add(input, NULL) < 0 || announce(&ports, ca_path) < 0)
         return err_set(err, EIO, "cannot watch standard input or write to standard output");
     event_base_dispatch(base);
     return 0;
 }
 
+static bool read_number(const char *text, long max, long *ret)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    if (end == text || *end || value < 0 || value > max)
+        return false;
+    *ret = value;
+    return true;
+}
+
+static bool read_option(const char *name, const char *value, struct options *options)
+{
+    if (!strcmp(name, "--delay-ms"))
+        return read_number(value, DELAY_MAX_MS, &options->delay_ms);
+    if (!strcmp(name, "--token-s"))
+        return read_number(value, TOKEN_MAX_S, &options->token_s);
+    if (!strcmp(name, "--dir"))
+        options->dir = value;
+    return !strcmp(name, "--dir");
+}
+
 int main(int argc, char *argv[])
 {
+    struct options options = { .token_s = TOKEN_S };
     struct err err = ERR_INIT;
-    const char *dir = NULL;
-    long delay_ms = 0;
 
-    for (int i = 1; i < argc; i++) {
-        char *end;
-
-        if (!strcmp(argv[i], "--dir") && i + 1 < argc) {
-            dir = argv[++i];
-        } else if (!strcmp(argv[i], "--delay-ms") && i + 1 < argc) {
-            delay_ms = strtol(argv[++i], &end, 10);
-            if (*end || delay_ms < 0 || delay_ms > DELAY_MAX_MS)
-                return usage();
-        } else {
+    for (int i = 1; i < argc; i += 2)
+        if (i + 1 == argc || !read_option(argv[i], argv[i + 1], &options))
             return usage();
-        }
-    }
-    if (!dir)
+    if (!options.dir)
         return usage();
     signal(SIGPIPE, SIG_IGN);
-    return serve(dir, (int) delay_ms, &err) < 0 ? fail(&err) : 0;
+    return serve(&options, &err) < 0 ? fail(&err) : 0;
 }

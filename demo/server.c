@@ -1,5 +1,5 @@
 /*
- * evhttp over TLS. Routes are a table; `{}` in a path takes one segment, a
+ * evhttp over TLS, and without. Routes are a table; `{}` in a path takes one segment, a
  * final `{*}` the rest.
  */
 #include "server.h"
@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "calendar.h"
 #include "mailbox.h"
+#include "oauth.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -24,14 +25,21 @@
 #define HEADER_MAX (32 * 1024)
 #define ID_MAX     512
 
+struct door {
+    struct server *server;
+    struct evhttp *http;
+    bool is_browser;
+};
+
 struct server {
     struct event_base *base;
-    struct evhttp *http;
+    struct door https, browser;
     struct server_config config;
 };
 
 typedef int mail_fn(struct mailbox *mailbox, const json_t *query, const json_t *body, const char *id, json_t **ret);
 typedef int calendar_fn(struct calendar *calendar, const json_t *query, const json_t *body, const char *id, json_t **ret);
+typedef void oauth_fn(struct oauth *oauth, const json_t *fields, struct oauth_answer *answer);
 
 static const struct route {
     const char *host;
@@ -52,6 +60,19 @@ static const struct route {
     { "www.googleapis.com", EVHTTP_REQ_GET, "/calendar/v3/calendars/{}", NULL, calendar_get },
     { "www.googleapis.com", EVHTTP_REQ_GET, "/calendar/v3/calendars/{}/events", NULL, calendar_events },
     { "www.googleapis.com", EVHTTP_REQ_POST, "/calendar/v3/calendars/{}/events", NULL, calendar_insert },
+};
+
+static const struct oauth_route {
+    const char *host; /* NULL: only at the browser's door, for the tour itself */
+    enum evhttp_cmd_type method;
+    const char *path;
+    oauth_fn *run;
+} OAUTH_ROUTES[] = {
+    { "accounts.google.com", EVHTTP_REQ_GET, "/o/oauth2/v2/auth", oauth_authorize },
+    { "accounts.google.com", EVHTTP_REQ_POST, "/o/oauth2/v2/auth/consent", oauth_consent },
+    { "oauth2.googleapis.com", EVHTTP_REQ_POST, "/token", oauth_token },
+    { "oauth2.googleapis.com", EVHTTP_REQ_POST, "/revoke", oauth_revoke },
+    { NULL, EVHTTP_REQ_POST, "/expire", oauth_expire },
 };
 
 static bool path_matches(const char *pattern, const char *path, char id[ID_MAX])
@@ -107,7 +128,7 @@ static bool is_authorised(const struct server *server, struct evhttp_request *re
 {
     const char *value = evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
 
-    return value && !strncmp(value, "Bearer ", 7) && !strcmp(value + 7, server->config.token);
+    return value && !strncmp(value, "Bearer ", 7) && oauth_accepts(server->config.oauth, value + 7);
 }
 
 static int run_route(
@@ -143,6 +164,68 @@ static int dispatch(const struct server *server, struct evhttp_request *request,
     return answer_error(known ? 405 : 404, known ? "Method not allowed." : "Not Found", ret);
 }
 
+/* ---- the authorization server ---- */
+
+static const struct oauth_route *oauth_route_of(const struct door *door, struct evhttp_request *request)
+{
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request)), *host = evhttp_request_get_host(request);
+
+    for (size_t i = 0; path && i < ARRAY_LEN(OAUTH_ROUTES); i++) {
+        const struct oauth_route *route = &OAUTH_ROUTES[i];
+        bool here = door->is_browser ? !route->host || !strcmp(route->host, "accounts.google.com")
+                                     : route->host && host && !strcmp(route->host, host);
+
+        if (here && !strcmp(route->path, path) && route->method == evhttp_request_get_command(request))
+            return route;
+    }
+    return NULL;
+}
+
+static json_t *read_fields(struct evhttp_request *request, const struct oauth_route *route)
+{
+    struct evbuffer *input = evhttp_request_get_input_buffer(request);
+    CLEANUP_FREE char *form = NULL;
+
+    if (route->method == EVHTTP_REQ_GET)
+        return read_query(evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request)));
+    form = strndup(evbuffer_get_length(input) ? (const char *) evbuffer_pullup(input, -1) : "", evbuffer_get_length(input));
+    return read_query(form);
+}
+
+/* Fills `body` and the headers; returns the status. */
+static int run_oauth(
+    const struct server *server, struct evhttp_request *request, const struct oauth_route *route, struct evbuffer *body)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    CLEANUP_JSON json_t *fields = read_fields(request, route);
+    CLEANUP(oauth_answer_free) struct oauth_answer answer = OAUTH_ANSWER_INIT;
+    CLEANUP(buf_free) struct buf text = BUF_INIT(BODY_MAX);
+
+    if (fields)
+        route->run(server->config.oauth, fields, &answer);
+    if (answer.json && json_write(answer.json, &text) < 0)
+        return 500;
+    evhttp_add_header(headers, "Content-Type", answer.json ? "application/json; charset=utf-8" : "text/html; charset=utf-8");
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    if (answer.location)
+        evhttp_add_header(headers, "Location", answer.location);
+    evbuffer_add(body, answer.json ? text.data : buf_str(&answer.page), answer.json ? text.len : answer.page.len);
+    return answer.status;
+}
+
+static int run_api(const struct server *server, struct evhttp_request *request, struct evbuffer *body)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(8 * BODY_MAX);
+    CLEANUP_JSON json_t *answer = NULL;
+    int status = dispatch(server, request, &answer);
+
+    if (!answer || json_write(answer, &text) < 0)
+        status = 500;
+    evbuffer_add(body, buf_str(&text), text.len);
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json; charset=UTF-8");
+    return status;
+}
+
 /* An answer that is held back. */
 struct held {
     struct evhttp_request *request;
@@ -161,11 +244,12 @@ static void send_held(evutil_socket_t fd, short what, void *userdata)
 
 static void on_request(struct evhttp_request *request, void *userdata)
 {
-    const struct server *server = userdata;
-    struct timeval delay = { server->config.delay_ms / 1000, server->config.delay_ms % 1000 * 1000 };
+    const struct door *door = userdata;
+    const struct server *server = door->server;
+    const struct oauth_route *route = oauth_route_of(door, request);
+    int delay_ms = door->is_browser ? 0 : server->config.delay_ms;
+    struct timeval delay = { delay_ms / 1000, delay_ms % 1000 * 1000 };
     struct held *held = calloc(1, sizeof(*held));
-    CLEANUP(buf_free) struct buf text = BUF_INIT(8 * BODY_MAX);
-    CLEANUP_JSON json_t *answer = NULL;
 
     if (!held || !(held->body = evbuffer_new())) {
         free(held);
@@ -173,11 +257,9 @@ static void on_request(struct evhttp_request *request, void *userdata)
         return;
     }
     held->request = request;
-    held->status = dispatch(server, request, &answer);
-    if (!answer || json_write(answer, &text) < 0)
-        held->status = 500;
-    evbuffer_add(held->body, buf_str(&text), text.len);
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json; charset=UTF-8");
+    held->status = route              ? run_oauth(server, request, route, held->body)
+                   : door->is_browser ? 404
+                                      : run_api(server, request, held->body);
     evhttp_request_own(request);
     if (event_base_once(server->base, -1, EV_TIMEOUT, send_held, held, &delay) < 0)
         send_held(-1, 0, held);
@@ -185,38 +267,52 @@ static void on_request(struct evhttp_request *request, void *userdata)
 
 static struct bufferevent *on_connection(struct event_base *base, void *userdata)
 {
-    struct server *server = userdata;
+    const struct server *server = userdata;
     SSL *ssl = SSL_new(server->config.tls);
 
     return ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE) : NULL;
 }
 
-int server_start(
-    struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err)
+/* Listens; `tls` decides what is spoken. */
+static int door_open(struct server *server, struct door *door, bool tls, unsigned *ret_port, struct err *err)
 {
-    CLEANUP_PTR(server_free) struct server *server = calloc(1, sizeof(*server));
     struct evhttp_bound_socket *bound;
     struct sockaddr_in address = { 0 };
     socklen_t len = sizeof(address);
     evutil_socket_t listener;
 
-    if (!server)
+    *door = (struct door){ .server = server, .http = evhttp_new(server->base), .is_browser = !tls };
+    if (!door->http)
         return -ENOMEM;
-    server->base = base;
-    server->config = *config;
-    server->http = evhttp_new(base);
-    if (!server->http)
-        return -ENOMEM;
-    evhttp_set_max_body_size(server->http, BODY_MAX);
-    evhttp_set_max_headers_size(server->http, HEADER_MAX);
-    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
-    evhttp_set_bevcb(server->http, on_connection, server);
-    evhttp_set_gencb(server->http, on_request, server);
-    bound = evhttp_bind_socket_with_handle(server->http, "127.0.0.1", 0);
+    evhttp_set_max_body_size(door->http, BODY_MAX);
+    evhttp_set_max_headers_size(door->http, HEADER_MAX);
+    evhttp_set_allowed_methods(door->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+    if (tls)
+        evhttp_set_bevcb(door->http, on_connection, server);
+    evhttp_set_gencb(door->http, on_request, door);
+    bound = evhttp_bind_socket_with_handle(door->http, "127.0.0.1", 0);
     listener = bound ? evhttp_bound_socket_get_fd(bound) : -1;
     if (listener < 0 || getsockname(listener, (struct sockaddr *) &address, &len) < 0)
         return err_errno(err, errno, "cannot listen on 127.0.0.1");
     *ret_port = ntohs(address.sin_port);
+    return 0;
+}
+
+int server_start(struct event_base *base, const struct server_config *config, struct server **ret_server,
+    struct server_ports *ret_ports, struct err *err)
+{
+    CLEANUP_PTR(server_free) struct server *server = calloc(1, sizeof(*server));
+    int r;
+
+    if (!server)
+        return -ENOMEM;
+    server->base = base;
+    server->config = *config;
+    r = door_open(server, &server->https, true, &ret_ports->https, err);
+    if (r >= 0)
+        r = door_open(server, &server->browser, false, &ret_ports->browser, err);
+    if (r < 0)
+        return r;
     *ret_server = TAKE_PTR(server);
     return 0;
 }
@@ -225,7 +321,9 @@ void server_free(struct server *server)
 {
     if (!server)
         return;
-    if (server->http)
-        evhttp_free(server->http);
+    if (server->https.http)
+        evhttp_free(server->https.http);
+    if (server->browser.http)
+        evhttp_free(server->browser.http);
     free(server);
 }

@@ -1,6 +1,7 @@
 /*
- * HTTPS on 127.0.0.1 with the routes of Gmail and Calendar. Every request needs
- * the bearer token; each answer can be held back, as a provider far away would.
+ * HTTPS on 127.0.0.1 with the routes of Gmail, Calendar and Google's authorization server. Gmail and Calendar want a live access
+ * token; each answer can be held back, as a provider far away would. Beside it plain HTTP, as whatever host it is asked,
+ * with the consent page alone: what the tour's browser visits.
  */
 #ifndef DEMO_SERVER_H
 #define DEMO_SERVER_H
@@ -13,19 +14,24 @@
 struct calendar;
 struct event_base;
 struct mailbox;
+struct oauth;
 struct server;
 
 struct server_config {
     SSL_CTX *tls;
     struct mailbox *mailbox;
     struct calendar *calendar;
-    const char *token;
+    struct oauth *oauth;
     int delay_ms;
 };
 
-/* Listens on a free port. Everything in `config` is borrowed and must outlive the server. */
-int server_start(
-    struct event_base *base, const struct server_config *config, struct server **ret_server, unsigned *ret_port, struct err *err);
+struct server_ports {
+    unsigned https, browser;
+};
+
+/* Listens on free ports. Everything in `config` is borrowed and must outlive the server. */
+int server_start(struct event_base *base, const struct server_config *config, struct server **ret_server,
+    struct server_ports *ret_ports, struct err *err);
 void server_free(struct server *server);
 DEFINE_CLEANUP_PTR(struct server, server_free)
 

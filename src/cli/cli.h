@@ -31,6 +31,9 @@ struct cli {
     bool overrides_told;                      /* once a command; the tour tells it itself */
     FILE *out;                                /* stdout; the tour reads some answers itself */
     const volatile sig_atomic_t *interrupted; /* NULL: signals end the program */
+    /* Opens a page for the person instead of the default browser: the tour presses the button itself. NULL: the default one */
+    int (*browse)(const char *url, void *userdata, struct err *err);
+    void *browse_userdata;
 };
 
 void cli_clear(struct cli *cli);

@@ -87,6 +87,7 @@ static bool clear_stage(struct demo *demo)
         json_decref(demo->mails[i]);
     home_free(demo->home);
     free(demo->connector_dir);
+    free(demo->passphrase_path);
     free(demo->dir);
     return clean;
 }
@@ -134,7 +135,7 @@ static int run_steps(struct demo *demo)
 
 static int run_demo(struct cli *cli)
 {
-    struct demo demo = { .out = cli->out, .workspace = WORKSPACE_NONE, .interrupted = &interrupted };
+    struct demo demo = { .magic = DEMO_MAGIC, .out = cli->out, .workspace = WORKSPACE_NONE, .interrupted = &interrupted };
     int64_t start = clock_boot_ms();
     struct err err = ERR_INIT;
     int code;
@@ -154,9 +155,12 @@ const struct command COMMAND_DEMO = {
     .operands = "",
     .about = "watch an agent work on an invented mailbox and calendar",
     .details =
-        "In a temporary home a small Google Workspace starts on this machine, the bundled Google connector and four actions are "
-        "installed, and an agent lists five mails through aileron-mcp, reads them in parallel, looks at the week and drafts a "
-        "reply. The receipts of all that are listed and verified. It needs no account and no network, takes a few seconds, "
+        "In a temporary home a small Google Workspace starts on this machine, a vault is made, the bundled Google connector and "
+        "four "
+        "actions are installed and an account is connected by OAuth. An agent lists five mails through aileron-mcp, reads them "
+        "in "
+        "parallel, looks at the week and drafts a reply, and a token that ends on the way is refreshed. The receipts of all that "
+        "are listed and verified. It needs no account and no network, takes a few seconds, "
         "leaves "
         "nothing behind and exits 1 when a step failed.\n"
         "\n"

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "base/magic.h"
 #include "cli/print.h"
 #include "cli/programs.h"
 #include "cli/term.h"
@@ -15,19 +16,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/banned.h"
 
-#define FQN         "local://google"
-#define PROVIDER_MS 100 /* how long the stand-in takes over each answer */
-#define MAILS       5
-#define INDENT      "     "
+#define FQN              "local://google"
+#define IDENTITY         "mara"
+#define BINDING          "oauth2/google/" IDENTITY
+#define PROVIDER_MS      100 /* how long the stand-in takes over each answer */
+#define MAILS            5
+#define INDENT           "     "
+
+#define PASSPHRASE_BYTES 24
+
+/* Stands in for the default browser while `binding setup` runs. */
+static int browse(const char *url, void *userdata, struct err *err)
+{
+    struct demo *demo = MAGIC_CAST(struct demo, DEMO_MAGIC, userdata);
+
+    fprintf(demo->out, INDENT "a browser opens %.*s and presses Allow\n", (int) strcspn(url, "?"), url);
+    fflush(demo->out);
+    return workspace_consent(&demo->workspace, url, err);
+}
 
 /* Runs one of our own commands in the tour's home, after showing it as a person would type it. */
 static int run_command(struct demo *demo, char *const *argv, const char *shown)
 {
-    struct cli inner = { .home = demo->home, .out = demo->out, .overrides_told = true, .interrupted = demo->interrupted };
+    struct cli inner = { .home = demo->home,
+        .out = demo->out,
+        .overrides_told = true,
+        .interrupted = demo->interrupted,
+        .browse = browse,
+        .browse_userdata = demo };
     int argc = 0, code;
 
     while (argv[argc])
@@ -44,39 +65,49 @@ static int start_workspace(struct demo *demo, struct err *err)
     return workspace_start(demo->dir, PROVIDER_MS, &demo->workspace, err);
 }
 
-static int write_credentials(struct demo *demo, const char *path, struct err *err)
+/* The passphrase of a vault that lives for seconds: random, in a file of the tour's own folder. */
+static int write_passphrase(struct demo *demo, struct err *err)
 {
-    CLEANUP_JSON json_t *file = json_pack("{s:[{s:s,s:s,s:s,s:[s,s],s:s}]}", "credentials", "binding", "oauth2/google/mara",
-        "connector_fqn", FQN, "kind", "oauth2", "origins", "https://gmail.googleapis.com:443", "https://www.googleapis.com:443",
-        "value", demo->workspace.token);
-    CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+    CLEANUP(buf_free) struct buf text = BUF_INIT(64);
+    unsigned char bytes[PASSPHRASE_BYTES];
 
-    if (!file || json_write(file, &text) < 0)
+    if (asprintf(&demo->passphrase_path, "%s/passphrase", demo->dir) < 0) {
+        demo->passphrase_path = NULL;
         return -ENOMEM;
-    return file_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
+    }
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes) || base64url_encode(bytes, sizeof(bytes), &text) < 0)
+        return err_errno(err, errno, "no random bytes");
+    return file_write_atomic(AT_FDCWD, demo->passphrase_path, text.data, text.len, 0600, err);
 }
 
 static int start_daemon(struct demo *demo, struct err *err)
 {
-    CLEANUP_FREE char *credentials = NULL;
-    char gmail[96], calendar[96];
-    struct daemon_flags flags = {
-        .dev_ca = demo->workspace.ca_path, .dev_connect_to = { gmail, calendar }, .dev_connect_to_len = 2, .die_with_parent = true
-    };
+    static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com" };
+    struct daemon_flags flags = { .dev_ca = demo->workspace.ca_path, .die_with_parent = true };
+    char rows[ARRAY_LEN(HOSTS)][96];
     int r;
 
-    if (asprintf(&credentials, "%s/credentials.json", demo->dir) < 0)
-        return -ENOMEM;
-    r = write_credentials(demo, credentials, err);
-    if (r < 0)
-        return r;
-    snprintf(gmail, sizeof(gmail), "gmail.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
-    snprintf(calendar, sizeof(calendar), "www.googleapis.com:443:127.0.0.1:%u", demo->workspace.port);
-    fprintf(demo->out, INDENT "%s$ aileron daemon start --dev-credentials FILE --dev-ca FILE --dev-connect-to %s …%s\n",
-        term_style(demo->out, STYLE_BOLD), gmail, term_end(demo->out));
+    for (size_t i = 0; i < ARRAY_LEN(HOSTS); i++) {
+        snprintf(rows[i], sizeof(rows[i]), "%s:443:127.0.0.1:%u", HOSTS[i], demo->workspace.port);
+        flags.dev_connect_to[flags.dev_connect_to_len++] = rows[i];
+    }
+    fprintf(demo->out, INDENT "%s$ aileron daemon start --dev-ca FILE --dev-connect-to %s …%s\n",
+        term_style(demo->out, STYLE_BOLD), rows[0], term_end(demo->out));
     fflush(demo->out);
     r = daemon_start(demo->home, &flags, &demo->daemon_started, err);
     return r > 0 ? -EIO : r;
+}
+
+static int make_vault(struct demo *demo, struct err *err)
+{
+    int r = write_passphrase(demo, err);
+
+    if (r < 0)
+        return r;
+    char *const argv[] = { (char *) "vault", (char *) "init", (char *) "--dev", (char *) "--passphrase-file",
+        demo->passphrase_path, NULL };
+
+    return run_command(demo, argv, "vault init --dev --passphrase-file FILE");
 }
 
 static int install_connector(struct demo *demo, struct err *err)
@@ -85,9 +116,43 @@ static int install_connector(struct demo *demo, struct err *err)
 
     if (r < 0)
         return r;
-    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, NULL };
+    CLEANUP_FREE char *id = NULL;
+    CLEANUP_FREE char *secret = NULL;
+
+    if (asprintf(&id, "client_id=%s", demo->workspace.client_id) < 0 ||
+        asprintf(&secret, "client_secret=%s", demo->workspace.client_secret) < 0)
+        return -ENOMEM;
+    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, (char *) "--bind",
+        id, (char *) "--bind", secret, NULL };
 
     return run_command(demo, argv, "connector install --local google");
+}
+
+static int bind_account(struct demo *demo, struct err *err)
+{
+    char *const argv[] = { (char *) "binding", (char *) "setup", (char *) FQN, (char *) "--as", (char *) IDENTITY,
+        (char *) "--yes", NULL };
+
+    return run_command(demo, argv, "binding setup " FQN " --as " IDENTITY " --yes");
+}
+
+/* The access token ends behind everybody's back; the next call is refused with 401 and refreshed on the way. */
+static int refresh_token(struct demo *demo, struct err *err)
+{
+    CLEANUP_JSON json_t *args = json_pack("{s:i}", "max_results", 1);
+    CLEANUP_JSON json_t *list = NULL;
+    int64_t start = clock_boot_ms();
+    int r = workspace_expire(&demo->workspace, err);
+
+    if (r >= 0)
+        r = agent_call(demo->agent, "list_recent_emails", args, &list, err);
+    if (r < 0)
+        return r;
+    fprintf(
+        demo->out, INDENT "the agent's next call took %lld ms and says nothing of it\n", (long long) (clock_boot_ms() - start));
+    char *const argv[] = { (char *) "binding", (char *) "inspect", (char *) BINDING, NULL };
+
+    return run_command(demo, argv, "binding inspect " BINDING);
 }
 
 static int add_actions(struct demo *demo, struct err *err)
@@ -297,16 +362,20 @@ static int verify_audit(struct demo *demo, struct err *err)
 
 const struct demo_step DEMO_STEPS[] = {
     { "A Google Workspace of its own starts on 127.0.0.1, with an invented mailbox and calendar.", start_workspace },
-    { "The daemon starts. Its keeper alone gets the access token, and overrides lead googleapis.com to the stand-in.",
+    { "The daemon starts, with overrides that lead googleapis.com to the stand-in once a development vault is open.",
         start_daemon },
+    { "A vault is made. Only the keeper opens it; this one has a random passphrase and is marked for development.", make_vault },
     { "The Google connector is installed: WebAssembly in a sandbox that may reach two hosts and nothing else.",
         install_connector },
+    { "The account is connected: consent, a code with PKCE, tokens. They go from the provider to the keeper and no further.",
+        bind_account },
     { "Four actions say what an agent may do. Sending mail is not among them.", add_actions },
     { "The agent connects through aileron-mcp. It gets tools, and no credential.", connect_agent },
     { "It lists five mails and reads them in parallel. One of them gives orders to AI assistants; there is nothing to steal.",
         list_and_read },
     { "It looks at the week.", show_week },
     { "It drafts a reply to the first mail.", draft_reply },
+    { "The access token ends. The keeper sees the 401, refreshes it and repeats the request.", refresh_token },
     { "Everything left a receipt, written before its effect.", list_audit },
     { "The receipts are chained by hashes, so none can be edited, cut or reordered unseen.", verify_audit },
 };

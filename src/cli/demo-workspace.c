@@ -1,10 +1,11 @@
 /*
- * Starting the stand-in and reading the one line it prints.
+ * Starting the stand-in and reading the one line it prints; being the person in front of its consent page.
  */
 #include "cli/demo.h"
 
 #include "base/file.h"
 #include "base/proc.h"
+#include "base/url.h"
 #include "cli/programs.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #define START_MS       5000
 #define LINE_MAX_BYTES 8192
 
-/* The line with port, certificate and token. */
+/* The line with ports, certificate and client. */
 static int read_line(int fd, struct buf *line, struct err *err)
 {
     for (;;) {
@@ -48,11 +49,14 @@ static int read_announcement(int fd, struct workspace *workspace, struct err *er
     if (r < 0)
         return r;
     workspace->port = (unsigned) json_integer_value(json_object_get(json, "port"));
-    if (!workspace->port || !json_get_str(json, "ca") || !json_get_str(json, "token"))
+    workspace->browser_port = (unsigned) json_integer_value(json_object_get(json, "browser_port"));
+    if (!workspace->port || !workspace->browser_port || !json_get_str(json, "ca") || !json_get_str(json, "client_id") ||
+        !json_get_str(json, "client_secret"))
         return err_set(err, EPROTO, "the demo's Google Workspace said something unexpected");
     workspace->ca_path = strdup(json_get_str(json, "ca"));
-    workspace->token = strdup(json_get_str(json, "token"));
-    return workspace->ca_path && workspace->token ? 0 : -ENOMEM;
+    workspace->client_id = strdup(json_get_str(json, "client_id"));
+    workspace->client_secret = strdup(json_get_str(json, "client_secret"));
+    return workspace->ca_path && workspace->client_id && workspace->client_secret ? 0 : -ENOMEM;
 }
 
 int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err)
@@ -112,6 +116,65 @@ void workspace_stop(struct workspace *workspace)
         close(TAKE_FD(workspace->pidfd));
     }
     free(workspace->ca_path);
-    free(workspace->token);
-    workspace->ca_path = workspace->token = NULL;
+    free(workspace->client_id);
+    free(workspace->client_secret);
+    workspace->ca_path = workspace->client_id = workspace->client_secret = NULL;
+}
+
+int workspace_expire(const struct workspace *workspace, struct err *err)
+{
+    CLEANUP(visit_page_free) struct visit_page page = VISIT_PAGE_INIT;
+    int r = visit_load(workspace->browser_port, "/expire", "", &page, err);
+
+    return r < 0 || page.status == 200 ? r : err_set(err, EPROTO, "the demo's Google Workspace answered %d", page.status);
+}
+
+/* Where a URL leads, when it leads to `origin`; NULL otherwise. */
+static const char *target_at(const char *url, const char *origin)
+{
+    size_t len = strlen(origin);
+
+    return !strncmp(url, origin, len) && url[len] == '/' ? url + len : NULL;
+}
+
+/* Opens the page and presses Allow; *ret_url is where that leads. */
+static int press_allow(const struct workspace *workspace, const char *target, char **ret_url, struct err *err)
+{
+    static const char mark[] = "name=\"request\" value=\"";
+    CLEANUP(visit_page_free) struct visit_page page = VISIT_PAGE_INIT, next = VISIT_PAGE_INIT;
+    CLEANUP_FREE char *form = NULL;
+    const char *at;
+    int r = visit_load(workspace->browser_port, target, NULL, &page, err);
+
+    if (r < 0)
+        return r;
+    at = page.status == 200 ? strstr(buf_str(&page.text), mark) : NULL;
+    if (!at)
+        return err_set(err, EPROTO, "the consent page answered %d", page.status);
+    at += sizeof(mark) - 1;
+    if (asprintf(&form, "request=%.*s&decision=allow", (int) strcspn(at, "\""), at) < 0)
+        return -ENOMEM;
+    r = visit_load(workspace->browser_port, "/o/oauth2/v2/auth/consent", form, &next, err);
+    if (r < 0)
+        return r;
+    *ret_url = next.status == 302 ? visit_header(&next, "Location") : NULL;
+    return *ret_url ? 0 : err_set(err, EPROTO, "the consent page answered %d to Allow", next.status);
+}
+
+int workspace_consent(const struct workspace *workspace, const char *url, struct err *err)
+{
+    const char *target = target_at(url, "https://accounts.google.com");
+    CLEANUP(visit_page_free) struct visit_page page = VISIT_PAGE_INIT;
+    CLEANUP_FREE char *back = NULL;
+    struct url daemon;
+    int r = target ? press_allow(workspace, target, &back, err) : err_set(err, EPROTO, "%s is not the stand-in's", url);
+
+    if (r >= 0)
+        r = url_parse(back, strlen(back), &daemon, err);
+    if (r < 0)
+        return r;
+    if (daemon.tls || !url_is_this_machine(&daemon))
+        return err_set(err, EPROTO, "the consent page does not lead back to the daemon");
+    r = visit_load(daemon.port, daemon.target, NULL, &page, err);
+    return r < 0 || page.status == 200 ? r : err_set(err, EPROTO, "the daemon answered %d to the consent", page.status);
 }

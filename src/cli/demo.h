@@ -6,6 +6,7 @@
 #ifndef CLI_DEMO_H
 #define CLI_DEMO_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "cli/cli.h"
@@ -20,8 +21,9 @@ struct workspace {
     int stdin_fd; /* it ends when this closes */
     int pidfd;
     pid_t pid;
-    unsigned port;
-    char *ca_path, *token;
+    unsigned port, browser_port;
+    char *ca_path;
+    char *client_id, *client_secret; /* as its provider would have registered the connector */
 };
 
 #define WORKSPACE_NONE                                                                                                           \
@@ -32,6 +34,31 @@ struct workspace {
 /* Starts it and waits until it listens. `dir` gets its certificate. */
 int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err);
 void workspace_stop(struct workspace *workspace);
+/* Ends every access token that the stand-in has given, as an hour would. */
+int workspace_expire(const struct workspace *workspace, struct err *err);
+/*
+ * What a person would do in a browser: opens the authorize URL at the stand-in, presses Allow and follows the redirect to the
+ * daemon. 0 when the daemon has answered it.
+ */
+int workspace_consent(const struct workspace *workspace, const char *url, struct err *err);
+
+/* ---- the browser of the tour ---- */
+
+struct visit_page {
+    int status;
+    struct buf text; /* headers and body */
+};
+
+#define VISIT_PAGE_INIT                                                                                                          \
+    {                                                                                                                            \
+        0, BUF_INIT(256 * 1024)                                                                                                  \
+    }
+
+/* One request to http://127.0.0.1:`port`; `form` NULL: GET. Follows nothing. */
+int visit_load(unsigned port, const char *target, const char *form, struct visit_page *ret_page, struct err *err);
+void visit_page_free(struct visit_page *page);
+/* Value of a header of the page. malloc'd; NULL: it has none. */
+char *visit_header(const struct visit_page *page, const char *name);
 
 /* ---- the agent: an MCP client behind aileron-mcp ---- */
 
@@ -53,9 +80,13 @@ int agent_call_all(struct agent *agent, const char *tool, json_t *const *args, s
 
 /* ---- the tour ---- */
 
+#define DEMO_MAGIC 0x64656d6f
+
 struct demo {
+    uint32_t magic;
     FILE *out;
-    char *dir;         /* temporary folder, 0700 */
+    char *dir; /* temporary folder, 0700 */
+    char *passphrase_path;
     struct home *home; /* dir/home */
     struct workspace workspace;
     bool daemon_started;
