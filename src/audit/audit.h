@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define AUDIT_KEY_MAX 48 /* base64 of a public key and NUL */
+
 enum audit_actor { AUDIT_HUMAN, AUDIT_AGENT, AUDIT_CONNECTOR, AUDIT_SERVICE };
 
 struct audit_event {
@@ -59,15 +61,27 @@ int audit_find(const char *dir, const struct audit_query *query, json_t **ret_ev
 /* One event by id or by a unique suffix of at least 6 characters: 0, -ENOENT, -EINVAL too short, -EEXIST several. */
 int audit_get(const char *dir, const char *id_or_suffix, json_t **ret_event, struct err *err);
 
+/* The newest signed head that the log fits; seq 0: none. */
+struct audit_anchor {
+    uint64_t seq;
+    uint64_t later;          /* events behind it */
+    char key[AUDIT_KEY_MAX]; /* base64; that of the vault? Only the keeper knows */
+};
+
 struct audit_verdict {
     uint64_t events; /* lines read */
     uint64_t files;
     bool intact;
     char where[256]; /* "audit-2026-11-23.jsonl line 17" of the first fault */
-    char what[256];  /* edited, cut, reordered, gap between days, … */
+    char what[256];  /* edited, cut, reordered, gap between days, a head that is missing, … */
     char head[72];   /* hash of the last line */
+    struct audit_anchor anchor;
+    /* The newest head looked at; 0: none. A keeper that names another key disowns it when it is the last and the vault was not made anew since. */
+    uint64_t head_line;
+    char head_key[AUDIT_KEY_MAX];
+    bool head_is_last, made_anew;
 };
-/* Hash and compare, no JSON parsing. */
+/* Hash and compare with the chain and with the signed heads (audit/heads.h), no JSON parsing. */
 int audit_verify(const char *dir, struct audit_verdict *ret_verdict, struct err *err);
 
 /* Required payload keys of an event type (NULL-terminated; "a|b": either of them), or NULL for an unknown type. */

@@ -56,55 +56,6 @@ int audit_line_write(
     return r < 0 ? r : buf_printf(out, ",\"prev\":\"sha256:%s\"}", prev);
 }
 
-struct cursor {
-    const char *at, *end;
-};
-
-static bool take(struct cursor *cursor, const char *expected)
-{
-    size_t len = strlen(expected);
-
-    if ((size_t) (cursor->end - cursor->at) < len || memcmp(cursor->at, expected, len) != 0)
-        return false;
-    cursor->at += len;
-    return true;
-}
-
-static bool take_number(struct cursor *cursor, uint64_t *ret_number)
-{
-    const char *start = cursor->at;
-    uint64_t number = 0;
-
-    while (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9') {
-        if (cursor->at - start > 17)
-            return false;
-        number = number * 10 + (uint64_t) (*cursor->at++ - '0');
-    }
-    *ret_number = number;
-    return cursor->at > start && *start != '0';
-}
-
-/* Text up to the next quote, which is passed over. */
-static bool take_text(struct cursor *cursor, struct audit_span *ret_span)
-{
-    size_t left = (size_t) (cursor->end - cursor->at), max = left < FIELD_MAX + 1 ? left : FIELD_MAX + 1;
-    const char *quote = memchr(cursor->at, '"', max);
-
-    if (!quote || quote == cursor->at || memchr(cursor->at, '\\', (size_t) (quote - cursor->at)))
-        return false;
-    *ret_span = (struct audit_span){ cursor->at, (size_t) (quote - cursor->at) };
-    cursor->at = quote + 1;
-    return true;
-}
-
-static bool is_hex(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
-            return false;
-    return true;
-}
-
 static bool read_prev(const char *text, size_t len, struct audit_line *line)
 {
     const size_t open = sizeof PREV_OPEN - 1, close = sizeof PREV_CLOSE - 1, tail = open + AUDIT_PREV_LEN + close;
@@ -113,28 +64,29 @@ static bool read_prev(const char *text, size_t len, struct audit_line *line)
     if (!at || memcmp(at, PREV_OPEN, open) != 0 || memcmp(text + len - close, PREV_CLOSE, close) != 0)
         return false;
     line->prev = at + open;
-    return is_hex(line->prev, AUDIT_PREV_LEN);
+    return audit_is_hex(line->prev, AUDIT_PREV_LEN);
 }
 
 bool audit_line_read(const char *text, size_t len, struct audit_line *ret_line)
 {
-    struct cursor cursor = { text, text + len };
+    struct audit_cursor cursor = { text, text + len };
     struct audit_line line = { 0 };
 
     if (len >= AUDIT_LINE_MAX || !read_prev(text, len, &line))
         return false;
-    if (!take(&cursor, "{\"seq\":") || !take_number(&cursor, &line.seq))
+    if (!audit_take(&cursor, "{\"seq\":") || !audit_take_number(&cursor, &line.seq))
         return false;
-    if (!take(&cursor, ",\"audit_id\":\"") || !take_text(&cursor, &line.id) || line.id.len != AUDIT_ID_LEN ||
-        memcmp(line.id.text, AUDIT_ID_PREFIX, 4) != 0)
+    if (!audit_take(&cursor, ",\"audit_id\":\"") || !audit_take_text(&cursor, FIELD_MAX, &line.id) ||
+        line.id.len != AUDIT_ID_LEN || memcmp(line.id.text, AUDIT_ID_PREFIX, 4) != 0)
         return false;
-    if (!take(&cursor, ",\"timestamp\":\"") || !take_text(&cursor, &line.timestamp) || line.timestamp.len != AUDIT_TIME_LEN)
+    if (!audit_take(&cursor, ",\"timestamp\":\"") || !audit_take_text(&cursor, FIELD_MAX, &line.timestamp) ||
+        line.timestamp.len != AUDIT_TIME_LEN)
         return false;
-    if (!take(&cursor, ",\"event_type\":\"") || !take_text(&cursor, &line.type))
+    if (!audit_take(&cursor, ",\"event_type\":\"") || !audit_take_text(&cursor, FIELD_MAX, &line.type))
         return false;
-    if (take(&cursor, ",\"session_id\":\"") && !take_text(&cursor, &line.session))
+    if (audit_take(&cursor, ",\"session_id\":\"") && !audit_take_text(&cursor, FIELD_MAX, &line.session))
         return false;
-    if (!take(&cursor, ",\"actor\":{\"type\":\"") || cursor.at >= line.prev || memchr(text, '\0', len))
+    if (!audit_take(&cursor, ",\"actor\":{\"type\":\"") || cursor.at >= line.prev || memchr(text, '\0', len))
         return false;
     *ret_line = line;
     return true;

@@ -7,6 +7,7 @@
 #define AUDIT_LAYOUT_H
 
 #include "audit/audit.h"
+#include "audit/cursor.h"
 #include "base/buf.h"
 
 #include <stdbool.h>
@@ -19,11 +20,6 @@
 #define AUDIT_TIME_LEN  24 /* 2026-11-23T22:29:00.123Z */
 #define AUDIT_ID_PREFIX "aud_"
 #define AUDIT_ID_LEN    (4 + ULID_LEN)
-
-struct audit_span {
-    const char *text;
-    size_t len;
-};
 
 struct audit_line {
     uint64_t seq;

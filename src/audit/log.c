@@ -13,6 +13,7 @@
 #include "audit/events.h"
 #include "audit/layout.h"
 #include "audit/lines.h"
+#include "audit/torn.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -26,8 +27,6 @@
 #include <sys/stat.h>
 
 #include "base/banned.h"
-
-#define TORN_NAMES 10000
 
 struct audit_log {
     int dirfd, fd;                 /* fd -1 while there is no file yet */
@@ -83,67 +82,6 @@ static int tail_find(int fd, struct tail *ret_tail)
     return 0;
 }
 
-static int copy_range(int from, uint64_t offset, int to)
-{
-    char chunk[16 * 1024];
-
-    for (;;) {
-        ssize_t n = pread(from, chunk, sizeof chunk, (off_t) offset);
-        int r = 0;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        r = file_write_full(to, chunk, (size_t) n);
-        if (r < 0)
-            return r;
-        offset += (uint64_t) n;
-    }
-}
-
-/* A new file in torn/, named after where the piece stood; earlier pieces of the same place are kept. */
-static int torn_create(int torn_dirfd, const char *name, uint64_t offset)
-{
-    char path[64];
-
-    for (int i = 0; i < TORN_NAMES; i++) {
-        int fd = -1;
-
-        snprintf(path, sizeof path, "%s.%llu.%d", name, (unsigned long long) offset, i);
-        fd = openat(torn_dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd >= 0 || errno != EEXIST)
-            return fd < 0 ? -errno : fd;
-    }
-    return -EEXIST;
-}
-
-/* The piece is durable in torn/ before it leaves the log. */
-static int torn_move(int dirfd, int fd, const char *name, uint64_t offset)
-{
-    CLEANUP_CLOSE int torn_dirfd = -1, piece = -1;
-    int r = 0;
-
-    if (mkdirat(dirfd, "torn", 0700) < 0 && errno != EEXIST)
-        return -errno;
-    torn_dirfd = openat(dirfd, "torn", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (torn_dirfd < 0)
-        return -errno;
-    piece = torn_create(torn_dirfd, name, offset);
-    if (piece < 0)
-        return piece;
-    r = copy_range(fd, offset, piece);
-    if (r == 0 && fsync(piece) < 0)
-        r = -errno;
-    if (r == 0)
-        r = file_sync_dir(torn_dirfd);
-    if (r == 0)
-        r = file_sync_dir(dirfd);
-    if (r == 0 && (ftruncate(fd, (off_t) offset) < 0 || fsync(fd) < 0))
-        r = -errno;
-    return r;
-}
-
 /* Takes over the newest file; goes back through older ones only for the end of the chain. */
 static int resume(struct audit_log *log, const struct audit_days *days, bool *ret_torn)
 {
@@ -157,7 +95,7 @@ static int resume(struct audit_log *log, const struct audit_days *days, bool *re
         if (r == 0 && fstat(fd, &st) < 0)
             r = -errno;
         if (r == 0 && (uint64_t) st.st_size > tail.end) {
-            r = torn_move(log->dirfd, fd, days->names[i - 1], tail.end);
+            r = audit_torn_move(log->dirfd, fd, days->names[i - 1], tail.end);
             *ret_torn = true;
         }
         if (r < 0)

@@ -1,10 +1,11 @@
 /*
- * Verification: the layout of each line, its number, and its `prev` against the
- * hash of the line before; no JSON is parsed. The first fault ends it.
+ * Verification: the layout of each line, its number, its `prev` against the hash of
+ * the line before, and the signed heads; no JSON is parsed. The first fault ends it.
  *
  * When a `prev` does not fit, either the line before was edited or this line's
  * `prev` was. The line after tells: if it fits this one, this one is as it was written.
  */
+#include "audit/anchor.h"
 #include "audit/audit.h"
 #include "audit/days.h"
 #include "audit/layout.h"
@@ -20,18 +21,14 @@
 
 #include "base/banned.h"
 
-struct place {
-    char file[AUDIT_FILE_MAX];
-    uint64_t number; /* 1-based line */
-};
-
 struct verify {
     const struct audit_days *days;
     struct audit_lines *lines;
+    struct audit_anchoring *anchoring;
     size_t next_file;
     int fd;
-    struct place here, before; /* of the line at hand and of the one before it */
-    uint64_t seq;              /* of the last line */
+    struct audit_place here, before; /* of the line at hand and of the one before it */
+    uint64_t seq;                    /* of the last line */
     char hash[AUDIT_PREV_LEN + 1];
     struct audit_verdict verdict;
 };
@@ -57,7 +54,7 @@ static int next_file(struct verify *verify, struct err *err)
 /* The next line of the whole log: 1, 0 at its end, negative. */
 static int next_line(struct verify *verify, struct audit_text *ret_text, struct err *err)
 {
-    struct place before = verify->here;
+    struct audit_place before = verify->here;
 
     for (;;) {
         int r = verify->fd >= 0 ? audit_lines_next(verify->lines, ret_text) : 0;
@@ -80,10 +77,11 @@ static int next_line(struct verify *verify, struct audit_text *ret_text, struct 
     }
 }
 
-static int fault(struct verify *verify, const struct place *place, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int fault(struct verify *verify, const struct audit_place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Notes the fault; 1 as "stop here". */
-static int fault(struct verify *verify, const struct place *place, const char *format, ...)
+static int fault(struct verify *verify, const struct audit_place *place, const char *format, ...)
 {
     va_list args;
 
@@ -138,7 +136,7 @@ static bool is_json(const struct audit_text *text)
 /* `prev` of the line at hand does not fit; looks at one line more to say which of two lines was edited. */
 static int broken_link(struct verify *verify, const struct audit_text *text, struct err *err)
 {
-    struct place here = verify->here, before = verify->before;
+    struct audit_place here = verify->here, before = verify->before;
     char hash[AUDIT_PREV_LEN + 1];
     struct audit_text after;
     struct audit_line line;
@@ -170,25 +168,41 @@ static int check_line(struct verify *verify, const struct audit_text *text, stru
     if (verify->verdict.events > 1 && memcmp(line.prev, verify->hash, AUDIT_PREV_LEN) != 0)
         return broken_link(verify, text, err);
     verify->seq = line.seq;
-    return hash_line(text, verify->hash);
+    r = hash_line(text, verify->hash);
+    return r < 0 ? r : audit_anchoring_see(verify->anchoring, &line, verify->hash, &verify->here, &verify->verdict);
+}
+
+static int check_all(struct verify *verify, struct err *err)
+{
+    struct audit_text text;
+    int r = 0;
+
+    while (r == 0 && (r = next_line(verify, &text, err)) == 1)
+        r = check_line(verify, &text, err);
+    if (r == 0 && verify->verdict.intact)
+        r = audit_anchoring_end(verify->anchoring, verify->seq, &verify->verdict);
+    return r;
 }
 
 int audit_verify(const char *dir, struct audit_verdict *ret_verdict, struct err *err)
 {
     CLEANUP(audit_days_free) struct audit_days days = AUDIT_DAYS_INIT;
     CLEANUP_PTR(audit_lines_free) struct audit_lines *lines = NULL;
+    CLEANUP_PTR(audit_anchoring_free) struct audit_anchoring *anchoring = NULL;
     struct verify verify = { .fd = -1, .hash = AUDIT_ZEROS, .verdict = { .intact = true } };
-    struct audit_text text;
     int r = audit_days_list(dir, &days, err);
 
+    /* The heads first: they stand for events that were on disk before them. */
+    if (r == 0)
+        r = audit_anchoring_new(days.dirfd, &anchoring, err);
     if (r < 0)
         return r;
     if (audit_lines_new(&lines) < 0)
         return err_set(err, ENOMEM, "out of memory");
     verify.days = &days;
     verify.lines = lines;
-    while (r == 0 && (r = next_line(&verify, &text, err)) == 1)
-        r = check_line(&verify, &text, err);
+    verify.anchoring = anchoring;
+    r = check_all(&verify, err);
     if (verify.fd >= 0)
         close(verify.fd);
     if (r < 0)
