@@ -8,7 +8,8 @@
 
 #include "base/banned.h"
 
-#define TEXT_MAX 4096
+#define TEXT_MAX      4096
+#define FILE_NAME_MAX 63
 
 int frame_read_ready(struct wire_frame *frame, struct frame_ready *ret_ready)
 {
@@ -73,4 +74,11 @@ int frame_read_compiled(struct wire_frame *frame, struct frame_compiled *ret_com
     ret_compiled->has_start = wire_get_u8(frame);
     ret_compiled->has_memory = wire_get_u8(frame);
     return wire_end(frame) < 0 || !ret_compiled->code_bytes ? -EPROTO : 0;
+}
+
+int frame_read_file(struct wire_frame *frame, struct frame_file *ret_file)
+{
+    ret_file->name = wire_get_str(frame, FILE_NAME_MAX);
+    ret_file->data = wire_get_blob(frame, LIMIT_WASM_BYTES, &ret_file->len);
+    return wire_end(frame);
 }

@@ -43,6 +43,12 @@ struct frame_compiled {
     bool has_start, has_memory;
 };
 
+struct frame_file {
+    const char *name;
+    const void *data;
+    size_t len;
+};
+
 /* Each 0 or -EPROTO. A READY of another protocol version is -EPROTO too. */
 int frame_read_ready(struct wire_frame *frame, struct frame_ready *ret_ready);
 int frame_read_loaded(struct wire_frame *frame);
@@ -52,5 +58,6 @@ int frame_read_http(struct wire_frame *frame, struct frame_http *ret_http);
 int frame_read_done(struct wire_frame *frame, struct frame_done *ret_done);
 /* An empty code is none. */
 int frame_read_compiled(struct wire_frame *frame, struct frame_compiled *ret_compiled);
+int frame_read_file(struct wire_frame *frame, struct frame_file *ret_file);
 
 #endif

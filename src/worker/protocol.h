@@ -12,8 +12,8 @@
  * is dropped). Of the requests of one call
  * LIMIT_HTTP_REQUESTS_PER_CALL + 1 are sent, so that the broker can refuse the last one;
  * more get -1 without a frame. `aileron-worker --compile` sends READY,
- * gets one COMPILE, answers COMPILED or REFUSED and exits. Anything out of turn ends the
- * worker, and makes the broker kill it.
+ * gets one COMPILE, answers COMPILED or REFUSED and exits; `--unpack` gets one UNPACK, answers FILE … UNPACKED, or
+ * REFUSED, and exits. Anything out of turn ends the worker, and makes the broker kill it.
  */
 #ifndef WORKER_PROTOCOL_H
 #define WORKER_PROTOCOL_H
@@ -47,6 +47,12 @@ enum worker_frame_type {
     WORKER_COMPILE = 10,
     /* worker → broker: blob compiled module, str imports ("module.name" of functions, newline-separated), u8 has _start, u8 has memory */
     WORKER_COMPILED = 11,
+    /* broker → worker: blob archive (gzip tar), str names of the files that may be in it, newline-separated */
+    WORKER_UNPACK = 12,
+    /* worker → broker: str name (one of those), blob bytes */
+    WORKER_FILE = 13,
+    /* worker → broker: u32 number of FILE frames before it */
+    WORKER_UNPACKED = 14,
 };
 
 enum worker_log_level { WORKER_LOG_DEBUG, WORKER_LOG_INFO, WORKER_LOG_WARN, WORKER_LOG_ERROR };

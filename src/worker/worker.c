@@ -5,10 +5,12 @@
  */
 #include "worker/worker.h"
 
+#include "base/cleanup.h"
 #include "confine/confine.h"
 #include "worker/compile.h"
 #include "worker/deadline.h"
 #include "worker/serve.h"
+#include "worker/unpack.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -23,8 +25,10 @@
 /* Code (LIMIT_BLOB_BYTES at most) and the engine's own memory, beside the guest's. */
 #define RUN_DATA_MIB     320
 #define COMPILE_DATA_MIB 4096
-#define STACK_BYTES      ((rlim_t) 8 * MIB)
-#define DESCRIPTION_MAX  256
+/* The tar, inflated by doubling, and its files. */
+#define UNPACK_DATA_MIB 1024
+#define STACK_BYTES     ((rlim_t) 8 * MIB)
+#define DESCRIPTION_MAX 256
 
 static int confined_tighten(void)
 {
@@ -60,60 +64,80 @@ static int check_channel(struct err *err)
     return 0;
 }
 
-static int start(enum confine_role role, uint32_t ceiling_mib, wasm_engine_t **ret_engine, struct err *err)
-{
-    struct confine_report report = { 0 };
-    char description[DESCRIPTION_MAX];
-    uint64_t data_mib = role == CONFINE_COMPILE ? COMPILE_DATA_MIB : RUN_DATA_MIB + ceiling_mib;
-    int r = check_channel(err);
+enum mode { MODE_RUN, MODE_COMPILE, MODE_UNPACK };
 
-    if (r == 0)
-        r = check_stack(err);
-    if (r < 0)
-        return r;
+static const struct {
+    const char *flag;
+    enum confine_role role;
+    uint32_t data_mib; /* beside a guest's memory */
+} modes[] = {
+    [MODE_RUN] = { "--run", CONFINE_WORKER, RUN_DATA_MIB },
+    [MODE_COMPILE] = { "--compile", CONFINE_COMPILE, COMPILE_DATA_MIB },
+    [MODE_UNPACK] = { "--unpack", CONFINE_WORKER, UNPACK_DATA_MIB },
+};
+
+static int start_engine(wasm_engine_t **ret_engine, struct err *err)
+{
     /* An instance's own data is up to a megabyte for Go: give it from the heap and keep it there. */
     mallopt(M_MMAP_THRESHOLD, 32 * (int) MIB);
     mallopt(M_TRIM_THRESHOLD, 64 * (int) MIB);
     *ret_engine = engine_new();
     if (!*ret_engine)
         return err_set(err, ENOMEM, "the engine could not be made");
-    r = deadline_init(*ret_engine, err);
+    return deadline_init(*ret_engine, err);
+}
+
+static int start(enum mode mode, uint32_t ceiling_mib, wasm_engine_t **ret_engine, struct err *err)
+{
+    struct confine_report report = { 0 };
+    char description[DESCRIPTION_MAX];
+    uint64_t data_mib = modes[mode].data_mib + ceiling_mib;
+    int r = check_channel(err);
+
     if (r == 0)
-        r = confine_begin(role, NULL, data_mib * MIB, &report, err);
+        r = check_stack(err);
+    if (r == 0 && mode != MODE_UNPACK)
+        r = start_engine(ret_engine, err);
+    if (r == 0)
+        r = confine_begin(modes[mode].role, NULL, data_mib * MIB, &report, err);
+    if (r == 0 && mode == MODE_UNPACK)
+        r = confine_tighten(modes[mode].role, err);
     if (r < 0)
         return r;
     return serve_ready(WORKER_CHANNEL_FD, confine_describe(&report, description, sizeof(description)));
 }
 
-static int run(enum confine_role role, uint32_t ceiling_mib, const struct host_table *extra, struct err *err)
+static int run(enum mode mode, uint32_t ceiling_mib, const struct host_table *extra, struct err *err)
 {
     struct serve serve = { .channel = WORKER_CHANNEL_FD, .most_mib = ceiling_mib, .extra = extra, .on_loaded = confined_tighten };
-    int r = start(role, ceiling_mib, &serve.engine, err);
+    int r = start(mode, ceiling_mib, &serve.engine, err);
 
     if (r < 0)
         return r;
-    if (role == CONFINE_COMPILE)
+    if (mode == MODE_COMPILE)
         return compile_run(WORKER_CHANNEL_FD, serve.engine);
+    if (mode == MODE_UNPACK)
+        return unpack_run(WORKER_CHANNEL_FD);
     r = serve_run(&serve);
     serve_free(&serve);
     return r;
 }
 
-/* --run [MIB] or --compile; 0 when it is neither. */
-static bool read_arguments(int argc, char **argv, enum confine_role *ret_role, uint32_t *ret_ceiling_mib)
+/* --run [MIB], --compile or --unpack; false when it is none of them. */
+static bool read_arguments(int argc, char **argv, enum mode *ret_mode, uint32_t *ret_ceiling_mib)
 {
     char *end = NULL;
-    unsigned long mib = CEILING_MEMORY_MIB;
+    unsigned long mib = 0;
+    size_t mode = 0;
 
-    if (argc == 2 && strcmp(argv[1], "--compile") == 0) {
-        *ret_role = CONFINE_COMPILE;
-        return true;
-    }
-    if (argc < 2 || argc > 3 || strcmp(argv[1], "--run") != 0)
+    while (argc >= 2 && mode < ARRAY_LEN(modes) && strcmp(argv[1], modes[mode].flag) != 0)
+        mode++;
+    if (argc < 2 || mode == ARRAY_LEN(modes) || argc > (mode == MODE_RUN ? 3 : 2))
         return false;
-    if (argc == 3)
-        mib = strtoul(argv[2], &end, 10);
-    *ret_role = CONFINE_WORKER;
+    *ret_mode = (enum mode) mode;
+    if (mode != MODE_RUN)
+        return true;
+    mib = argc == 3 ? strtoul(argv[2], &end, 10) : CEILING_MEMORY_MIB;
     *ret_ceiling_mib = (uint32_t) mib;
     return (argc == 2 || (*argv[2] && !*end)) && mib > 0 && mib <= CEILING_MEMORY_MIB;
 }
@@ -121,17 +145,18 @@ static bool read_arguments(int argc, char **argv, enum confine_role *ret_role, u
 int worker_main(int argc, char **argv, const struct host_table *extra)
 {
     struct err err = ERR_INIT;
-    enum confine_role role = CONFINE_WORKER;
+    enum mode mode = MODE_RUN;
     uint32_t ceiling_mib = 0;
     int r = 0;
 
     clearenv();
-    if (!read_arguments(argc, argv, &role, &ceiling_mib)) {
-        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile, started by aileron-broker with a channel on descriptor 3\n",
+    if (!read_arguments(argc, argv, &mode, &ceiling_mib)) {
+        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile | --unpack, started by aileron-broker with a channel on "
+              "descriptor 3\n",
             stderr);
         return EXIT_USAGE;
     }
-    r = run(role, ceiling_mib, extra, &err);
+    r = run(mode, ceiling_mib, extra, &err);
     if (r < 0 && err.code != 0)
         fprintf(stderr, "aileron-worker: %s\n", err.message);
     fflush(NULL);
