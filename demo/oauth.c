@@ -9,6 +9,7 @@
 #include "base/url.h"
 #include "crypt/digest.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
