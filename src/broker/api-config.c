@@ -23,7 +23,7 @@ static void apply(struct broker *broker)
 
     log_set_level(broker->settings.log_level);
     if (allow_private)
-        keeper_set_allow_private(broker->keeper, allow_private);
+        keeper_configure(broker->keeper, allow_private, broker->settings.auto_lock_s);
 }
 
 void api_config_patch(struct broker *broker, const struct api_request *request, struct api_reply *reply)

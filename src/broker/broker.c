@@ -294,6 +294,13 @@ static void on_keeper_lost(bool was_open, void *userdata)
         broker_receipt_service(broker, "vault.locked", json_pack("{s:s}", "aileron.vault.path", path), NULL);
 }
 
+static int on_keeper_event(uint32_t id, const struct keeper_event *event, void *userdata)
+{
+    struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
+
+    return keeper_events_take(broker->keeper_events, id, event, broker->locking > 0);
+}
+
 static void tell_ready(struct broker *broker, const struct err *err)
 {
     CLEANUP(buf_free) struct buf text = BUF_INIT(2048);
@@ -367,9 +374,11 @@ static int start_keeper(struct broker *broker, struct err *err)
         .argv = argv,
         .owner_fd = discovery_keeper_socket(broker->discovery),
         .allow_private = allow_private ? allow_private : "",
+        .auto_lock_s = broker->settings.auto_lock_s,
         .changed = on_keeper_changed,
         .started = on_keeper_started,
         .lost = on_keeper_lost,
+        .event = on_keeper_event,
         .userdata = broker,
     };
     return keeper_link_new(&config, &broker->keeper, err);
@@ -437,6 +446,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
     if (!r)
         r = start_receipts(broker, err);
     if (!r)
+        r = keeper_events_new(broker->receipts, broker->keeper, &broker->keeper_events, err);
+    if (!r)
         r = start_workers(broker, err);
     if (!r)
         r = catalog_new(broker->loop, broker->home->path, on_catalog_changed, broker, &broker->catalog, err);
@@ -478,6 +489,7 @@ void broker_free(struct broker *broker)
     cache_free(broker->cache);
     connectors_free(broker->connectors);
     catalog_free(broker->catalog);
+    keeper_events_free(broker->keeper_events);
     receipts_close(broker->receipts);
     session_table_free(broker->sessions);
     loop_timer_free(broker->stop_timer);

@@ -10,6 +10,7 @@
 #include "broker/catalog.h"
 #include "broker/connectors.h"
 #include "broker/discovery.h"
+#include "broker/keeper-events.h"
 #include "broker/keeper-link.h"
 #include "broker/receipts.h"
 #include "broker/settings.h"
@@ -47,6 +48,8 @@ struct broker {
     struct discovery *discovery;
     struct receipts *receipts;
     struct keeper_link *keeper;
+    struct keeper_events *keeper_events;
+    unsigned locking; /* POST /v1/vault/lock under way: the lock that follows is a person's */
     struct cache *cache;
     struct pool *pool;
     struct catalog *catalog;

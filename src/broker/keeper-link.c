@@ -4,7 +4,7 @@
  * start is explained with. Frames are checked field by field: the keeper holds
  * the secrets, but the broker does not depend on its good behaviour.
  */
-#include "broker/keeper-link.h"
+#include "broker/keeper-link-private.h"
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -24,49 +24,12 @@
 
 #include "base/banned.h"
 
-#define LINK_MAGIC        0x6b70726cu
 #define HELLO_MS          10000
-#define ANSWER_GRACE_MS   3000
 #define BACKOFF_FIRST_MS  50
 #define BACKOFF_MAX_MS    5000
 #define HEALTHY_MS        30000
 #define STATES_PER_SECOND 100
-#define CALLS_MAX         2048
-
-struct keeper_call {
-    struct keeper_link *link;
-    TAILQ_ENTRY(keeper_call) entry;
-    uint32_t id;
-    int64_t due_ms;
-    keeper_answer_fn *fn; /* NULL: cancelled */
-    void *userdata;
-};
-
-enum link_state { LINK_DOWN, LINK_STARTING, LINK_UP };
-
-struct keeper_link {
-    uint32_t magic;
-    struct keeper_config config;
-    enum link_state state;
-    struct loop_child *child;
-    struct channel *channel;
-    struct loop_timer *timer;    /* hello, or the pause before the next start */
-    struct loop_timer *watchdog; /* earliest due answer */
-    int64_t watchdog_due_ms;     /* 0: not armed */
-    int stderr_fd;
-    struct loop_watch *stderr_watch;
-    struct err words; /* the first two lines it printed: what happened, and a hint */
-    bool ever_up, greeted;
-    int64_t up_since_ms, backoff_ms, state_second;
-    unsigned restarts, states;
-    TAILQ_HEAD(, keeper_call) calls;
-    unsigned calls_len;
-    uint32_t next_id;
-    enum keeper_vault_state vault;
-    json_t *bindings;
-    char *allow_private;
-    char confinement[256], degraded[512];
-};
+#define EVENTS_PER_SECOND 1000
 
 static void link_start(struct keeper_link *link);
 
@@ -135,34 +98,7 @@ static void close_stderr(struct keeper_link *link)
     link->stderr_fd = -1;
 }
 
-/* --- answers and their absence --- */
-
-static void call_end(struct keeper_call *call, const struct keeper_answer *answer)
-{
-    keeper_answer_fn *fn = call->fn;
-    void *userdata = call->userdata;
-
-    TAILQ_REMOVE(&call->link->calls, call, entry);
-    call->link->calls_len--;
-    free(call);
-    if (fn)
-        fn(answer, userdata);
-}
-
-static void calls_fail(struct keeper_link *link, const char *message)
-{
-    const struct keeper_answer answer = {
-        .outcome = KEEPER_HTTP_NETWORK,
-        .may_have_left = true,
-        .retry_after_ms = -1,
-        .message = message,
-    };
-    uint32_t last = link->next_id; /* only those of now: an answer may lead to a new request */
-    struct keeper_call *call;
-
-    while ((call = TAILQ_FIRST(&link->calls)) && (int32_t) (call->id - last) <= 0)
-        call_end(call, &answer);
-}
+/* --- the process --- */
 
 static int64_t next_pause(struct keeper_link *link)
 {
@@ -184,10 +120,18 @@ static void first_start_failed(struct keeper_link *link, const char *why)
     link->config.started(-EIO, &err, link->config.userdata);
 }
 
+static void forget_state(struct keeper_link *link)
+{
+    if (link->vault != KEEPER_VAULT_MISSING)
+        link->vault = KEEPER_VAULT_LOCKED;
+    link->overrides_active = link->has_head_key = false;
+    json_array_clear(link->bindings);
+}
+
 /* The process is gone or will be: forget what it said, fail what it held, plan the next one. */
 static void link_lost(struct keeper_link *link, const char *why)
 {
-    bool was_open = link->state == LINK_UP && (link->vault == KEEPER_VAULT_UNLOCKED || link->vault == KEEPER_VAULT_DEVELOPMENT);
+    bool was_open = link->state == LINK_UP && link->vault == KEEPER_VAULT_UNLOCKED;
 
     if (link->state == LINK_DOWN)
         return;
@@ -200,12 +144,11 @@ static void link_lost(struct keeper_link *link, const char *why)
     loop_child_free(link->child);
     link->child = NULL;
     close_stderr(link);
-    link->vault = KEEPER_VAULT_LOCKED;
-    json_array_clear(link->bindings);
+    forget_state(link);
     loop_timer_stop(link->watchdog);
     link->watchdog_due_ms = 0;
     loop_timer_set(link->timer, next_pause(link));
-    calls_fail(link, "the keeper ended while the request was under way");
+    link_calls_fail(link, "the keeper ended while the request was under way");
     if (!link->ever_up)
         first_start_failed(link, why);
     else
@@ -245,37 +188,16 @@ static void on_timer(void *userdata)
         link_lost(link, "it did not say hello in time");
 }
 
-static void arm_watchdog(struct keeper_link *link, int64_t due_ms)
-{
-    int64_t left = due_ms - clock_boot_ms();
-
-    if (link->watchdog_due_ms && link->watchdog_due_ms <= due_ms)
-        return;
-    link->watchdog_due_ms = due_ms;
-    loop_timer_set(link->watchdog, left > 0 ? left : 0);
-}
-
-static int64_t earliest_due(const struct keeper_link *link)
-{
-    const struct keeper_call *call;
-    int64_t due = INT64_MAX;
-
-    TAILQ_FOREACH(call, &link->calls, entry)
-    if (call->due_ms < due)
-        due = call->due_ms;
-    return due;
-}
-
 static void on_watchdog(void *userdata)
 {
     struct keeper_link *link = MAGIC_CAST(struct keeper_link, userdata, LINK_MAGIC);
-    int64_t due = earliest_due(link);
+    int64_t due = link_earliest_due(link);
 
     link->watchdog_due_ms = 0;
     if (due <= clock_boot_ms())
         link_lost(link, "it did not answer a request in time");
     else if (due != INT64_MAX)
-        arm_watchdog(link, due);
+        link_arm_watchdog(link, due);
 }
 
 /* --- frames --- */
@@ -286,7 +208,7 @@ static int send_configure(struct keeper_link *link)
 
     wire_init(&frame, KEEPER_CONFIGURE, 0);
     wire_put_str(&frame, link->allow_private);
-    wire_put_u32(&frame, 0);
+    wire_put_u32(&frame, link->auto_lock_s);
     int r = channel_send(link->channel, &frame);
     wire_free(&frame);
     return r;
@@ -330,51 +252,46 @@ static void link_is_up(struct keeper_link *link)
         log_info("the keeper is back");
 }
 
-static bool states_flood(struct keeper_link *link)
+/* A keeper that floods is mad, and writing what it says would fill the disk. */
+static bool rate_is_over(struct rate *rate, unsigned per_second)
 {
     int64_t second = clock_boot_ms() / 1000;
 
-    if (second != link->state_second)
-        link->states = 0;
-    link->state_second = second;
-    return ++link->states > STATES_PER_SECOND;
+    if (second != rate->second)
+        rate->count = 0;
+    rate->second = second;
+    return ++rate->count > per_second;
 }
 
 static int on_state(struct keeper_link *link, struct wire_frame *frame)
 {
-    enum keeper_vault_state vault;
-    json_t *bindings;
+    struct keeper_state state;
 
-    if (!link->greeted || states_flood(link) || keeper_read_state(frame, &vault, &bindings) < 0)
+    if (!link->greeted || rate_is_over(&link->states, STATES_PER_SECOND) || keeper_read_state(frame, &state) < 0)
         return -EPROTO;
     json_decref(link->bindings);
-    link->bindings = bindings;
-    link->vault = vault;
+    link->bindings = state.bindings;
+    link->vault = state.vault;
+    link->overrides_active = state.overrides_active;
+    link->has_head_key = state.head_key != NULL;
+    if (state.head_key)
+        memcpy(link->head_key, state.head_key, sizeof link->head_key);
+    snprintf(link->state_degraded, sizeof link->state_degraded, "%s", state.degraded);
     if (link->state == LINK_STARTING)
         link_is_up(link);
     link->config.changed(link->config.userdata);
     return 0;
 }
 
-static struct keeper_call *call_find(struct keeper_link *link, uint32_t id)
+static int on_event(struct keeper_link *link, struct wire_frame *frame)
 {
-    struct keeper_call *call;
+    struct keeper_event event;
 
-    TAILQ_FOREACH(call, &link->calls, entry)
-    if (call->id == id)
-        return call;
-    return NULL;
-}
-
-static int on_http_result(struct keeper_link *link, struct wire_frame *frame)
-{
-    struct keeper_call *call = call_find(link, frame->id);
-    struct keeper_answer answer;
-
-    if (!call || keeper_read_answer(frame, &answer) < 0)
+    if (!link->greeted || rate_is_over(&link->events, EVENTS_PER_SECOND) || keeper_read_event(frame, &event) < 0)
         return -EPROTO;
-    call_end(call, &answer);
-    return 0;
+    int r = link->config.event(frame->id, &event, link->config.userdata);
+    json_decref(event.payload);
+    return r;
 }
 
 static int on_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
@@ -386,8 +303,13 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
         return on_hello(link, frame);
     case KEEPER_STATE:
         return on_state(link, frame);
+    case KEEPER_EVENT:
+        return on_event(link, frame);
     case KEEPER_HTTP_RESULT:
-        return on_http_result(link, frame);
+    case KEEPER_DONE:
+    case KEEPER_SIGNED:
+    case KEEPER_LISTED:
+        return link_on_answer(link, frame);
     default:
         return -EPROTO;
     }
@@ -444,7 +366,8 @@ static void link_start(struct keeper_link *link)
 
     link->state = LINK_STARTING;
     link->greeted = false;
-    link->states = 0;
+    link->states = link->events = (struct rate){ 0 };
+    link->generation++;
     err_clear(&link->words);
     if (try_start(link, &err) < 0) {
         link->words = err;
@@ -466,6 +389,7 @@ int keeper_link_new(const struct keeper_config *config, struct keeper_link **ret
     link->vault = KEEPER_VAULT_LOCKED;
     link->bindings = json_array();
     link->allow_private = strdup(config->allow_private);
+    link->auto_lock_s = config->auto_lock_s;
     TAILQ_INIT(&link->calls);
     if (!link->bindings || !link->allow_private || loop_timer_new(config->loop, on_timer, link, &link->timer) < 0 ||
         loop_timer_new(config->loop, on_watchdog, link, &link->watchdog) < 0)
@@ -477,14 +401,9 @@ int keeper_link_new(const struct keeper_config *config, struct keeper_link **ret
 
 void keeper_link_free(struct keeper_link *link)
 {
-    struct keeper_call *call;
-
     if (!link)
         return;
-    while ((call = TAILQ_FIRST(&link->calls))) {
-        TAILQ_REMOVE(&link->calls, call, entry);
-        free(call);
-    }
+    link_calls_free(link);
     channel_free(link->channel);
     loop_child_free(link->child);
     close_stderr(link);
@@ -495,70 +414,7 @@ void keeper_link_free(struct keeper_link *link)
     free(link);
 }
 
-/* --- requests --- */
-
-static int send_http(struct keeper_link *link, uint32_t id, const struct keeper_request *request)
-{
-    struct wire_frame frame;
-
-    wire_init(&frame, KEEPER_HTTP, id);
-    wire_put_str(&frame, request->connector);
-    wire_put_str(&frame, request->binding);
-    wire_put_str(&frame, request->method);
-    wire_put_str(&frame, request->url);
-    wire_put_str(&frame, request->headers);
-    wire_put_blob(&frame, request->body ? request->body : "", request->body ? request->body_len : 0);
-    wire_put_u8(&frame, request->body != NULL);
-    wire_put_str(&frame, request->hosts);
-    wire_put_u32(&frame, request->deadline_ms);
-    wire_put_u8(&frame, request->read_only);
-    int r = channel_send(link->channel, &frame);
-    wire_free(&frame);
-    return r;
-}
-
-int keeper_http(struct keeper_link *link, const struct keeper_request *request, keeper_answer_fn *fn, void *userdata,
-    struct keeper_call **ret_call)
-{
-    if (link->state != LINK_UP)
-        return -ENOTCONN;
-    struct keeper_call *call = link->calls_len < CALLS_MAX ? calloc(1, sizeof *call) : NULL;
-    if (!call)
-        return -ENOBUFS;
-    call->link = link;
-    call->id = ++link->next_id;
-    call->fn = fn;
-    call->userdata = userdata;
-    call->due_ms = clock_boot_ms() + request->deadline_ms + ANSWER_GRACE_MS;
-    int r = send_http(link, call->id, request);
-    if (r < 0) {
-        free(call);
-        return r;
-    }
-    TAILQ_INSERT_TAIL(&link->calls, call, entry);
-    link->calls_len++;
-    arm_watchdog(link, call->due_ms);
-    *ret_call = call;
-    return 0;
-}
-
-void keeper_http_cancel(struct keeper_call *call)
-{
-    struct wire_frame frame;
-
-    if (!call)
-        return;
-    call->fn = NULL;
-    int64_t soon = clock_boot_ms() + ANSWER_GRACE_MS;
-    if (call->due_ms > soon)
-        call->due_ms = soon;
-    if (call->link->state != LINK_UP)
-        return;
-    arm_watchdog(call->link, call->due_ms);
-    wire_init(&frame, KEEPER_HTTP_CANCEL, call->id);
-    channel_send(call->link->channel, &frame);
-    wire_free(&frame);
-}
+/* --- what it has said --- */
 
 bool keeper_is_there(const struct keeper_link *link)
 {
@@ -568,6 +424,18 @@ bool keeper_is_there(const struct keeper_link *link)
 enum keeper_vault_state keeper_vault_state(const struct keeper_link *link)
 {
     return link->vault;
+}
+
+bool keeper_overrides_active(const struct keeper_link *link)
+{
+    return link->overrides_active;
+}
+
+bool keeper_head_key(const struct keeper_link *link, uint8_t out[KEEPER_HEAD_KEY_BYTES])
+{
+    if (link->has_head_key)
+        memcpy(out, link->head_key, KEEPER_HEAD_KEY_BYTES);
+    return link->has_head_key;
 }
 
 const json_t *keeper_bindings(const struct keeper_link *link)
@@ -582,7 +450,9 @@ const char *keeper_confinement(const struct keeper_link *link)
 
 const char *keeper_degraded(const struct keeper_link *link)
 {
-    return link->state == LINK_UP ? link->degraded : "the keeper is not running; it is being restarted";
+    if (link->state != LINK_UP)
+        return "the keeper is not running; it is being restarted";
+    return link->state_degraded[0] ? link->state_degraded : link->degraded;
 }
 
 unsigned keeper_restarts(const struct keeper_link *link)
@@ -590,7 +460,24 @@ unsigned keeper_restarts(const struct keeper_link *link)
     return link->restarts;
 }
 
-void keeper_set_allow_private(struct keeper_link *link, const char *allow_private)
+unsigned keeper_generation(const struct keeper_link *link)
+{
+    return link->generation;
+}
+
+void keeper_event_written(struct keeper_link *link, unsigned generation, uint32_t id, bool written)
+{
+    struct wire_frame frame;
+
+    if (!link->channel || generation != link->generation)
+        return;
+    wire_init(&frame, KEEPER_EVENT_WRITTEN, id);
+    wire_put_u8(&frame, written);
+    channel_send(link->channel, &frame);
+    wire_free(&frame);
+}
+
+void keeper_configure(struct keeper_link *link, const char *allow_private, uint32_t auto_lock_s)
 {
     char *copy = strdup(allow_private);
 
@@ -598,6 +485,7 @@ void keeper_set_allow_private(struct keeper_link *link, const char *allow_privat
         return;
     free(link->allow_private);
     link->allow_private = copy;
-    if (link->state == LINK_UP)
+    link->auto_lock_s = auto_lock_s;
+    if (link->state != LINK_DOWN)
         send_configure(link);
 }

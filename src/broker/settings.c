@@ -6,6 +6,7 @@
 #include "broker/settings.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/toml.h"
@@ -154,18 +155,71 @@ static json_t *private_value(const struct settings *settings)
     return array;
 }
 
+/* --- vault.auto_lock --- */
+
+#define AUTO_LOCK_MIN_S 10
+#define AUTO_LOCK_MAX_S (30 * 24 * 3600)
+
+static int auto_lock_read(struct settings *settings, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    int64_t ms = 0;
+
+    if (!text)
+        return -EINVAL;
+    if (strcmp(text, "off") &&
+        (clock_parse_duration(text, &ms) < 0 || ms < AUTO_LOCK_MIN_S * 1000 || ms > AUTO_LOCK_MAX_S * 1000LL))
+        return -EINVAL;
+    settings->auto_lock_s = (unsigned) (ms / 1000);
+    settings->set_auto_lock = true;
+    return 0;
+}
+
+static void auto_lock_reset(struct settings *settings)
+{
+    settings->auto_lock_s = 0;
+    settings->set_auto_lock = false;
+}
+
+static bool auto_lock_is_set(const struct settings *settings)
+{
+    return settings->set_auto_lock;
+}
+
+/* In the largest unit that says it exactly. */
+static json_t *auto_lock_value(const struct settings *settings)
+{
+    static const struct {
+        unsigned seconds;
+        const char *name;
+    } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } };
+
+    for (size_t i = 0; settings->auto_lock_s && i < ARRAY_LEN(units); i++)
+        if (settings->auto_lock_s % units[i].seconds == 0)
+            return json_sprintf("%u%s", settings->auto_lock_s / units[i].seconds, units[i].name);
+    return json_string("off");
+}
+
+static json_t *auto_lock_fallback(void)
+{
+    return json_string("off");
+}
+
 static const struct setting SETTINGS[] = {
     { "web.port", "TCP port of the web door on 127.0.0.1, from the next start on; without it the last one used, else any",
         "a port from 1 to 65535", port_read, port_reset, port_is_set, port_value, json_null },
     { "network.allow_private", "host:port pairs that connectors may reach although their addresses are private",
         "a list of at most 64 \"host:port\" texts", private_read, private_reset, private_is_set, private_value, json_array },
+    { "vault.auto_lock", "locks the vault when nothing has used it for so long",
+        "\"off\" or a duration from 10s to 30d, like \"15m\" or \"8h\"", auto_lock_read, auto_lock_reset, auto_lock_is_set,
+        auto_lock_value, auto_lock_fallback },
     { "log.level", "how much goes into log/daemon.log; debug includes what connectors log",
         "one of \"error\", \"warn\", \"info\", \"debug\"", level_read, level_reset, level_is_set, level_value, level_fallback },
 };
 
 /* Keys of SPEC §12 whose concern does not exist yet. */
-static const char *const LATER[] = { "vault.auto_lock", "approval.expiry", "approval.confirm", "approval.max_pending",
-    "notify.command", "network.proxy" };
+static const char *const LATER[] = { "approval.expiry", "approval.confirm", "approval.max_pending", "notify.command",
+    "network.proxy" };
 
 static const struct setting *setting_find(const char *key)
 {

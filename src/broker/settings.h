@@ -22,12 +22,13 @@ struct settings {
     enum log_level log_level;
     char **allow_private; /* "host:port" */
     size_t allow_private_len;
-    bool set_web_port, set_log_level, set_allow_private; /* said in the file */
+    unsigned auto_lock_s;                                               /* 0: off */
+    bool set_web_port, set_log_level, set_allow_private, set_auto_lock; /* said in the file */
 };
 
 #define SETTINGS_INIT                                                                                                            \
     {                                                                                                                            \
-        0, LOG_LEVEL_INFO, NULL, 0, false, false, false                                                                          \
+        0, LOG_LEVEL_INFO, NULL, 0, 0, false, false, false, false                                                                \
     }
 
 void settings_free(struct settings *settings);

@@ -29,7 +29,10 @@ struct bench {
     const char *argv[3];
     int program, owner, started;
     bool has_started;
-    unsigned changed, lost;
+    unsigned changed, lost, events, event_generation;
+    uint32_t event_id;
+    bool write_events, hold_events;
+    char event_type[64];
     struct err err;
 };
 
@@ -61,6 +64,20 @@ static void on_started(int result, const struct err *err, void *userdata)
     if (err)
         bench->err = *err;
     loop_stop(bench->loop);
+}
+
+/* Nothing is written but for this test's word. */
+static int on_event(uint32_t id, const struct keeper_event *event, void *userdata)
+{
+    struct bench *bench = userdata;
+
+    bench->events++;
+    snprintf(bench->event_type, sizeof bench->event_type, "%s", event->type);
+    bench->event_generation = keeper_generation(bench->link);
+    bench->event_id = id;
+    if (event->wants_written && !bench->hold_events)
+        keeper_event_written(bench->link, bench->event_generation, id, bench->write_events);
+    return 0;
 }
 
 static void on_lost(bool was_open, void *userdata)
@@ -110,6 +127,7 @@ static struct bench *bench_new(const char *how)
         .changed = on_changed,
         .started = on_started,
         .lost = on_lost,
+        .event = on_event,
         .userdata = bench,
     };
     assert_int_equal(keeper_link_new(&config, &bench->link, &err), 0);
@@ -274,6 +292,195 @@ static void test_nobody_waits_any_more(void **state)
     bench_free(bench);
 }
 
+struct told {
+    struct bench *bench;
+    struct keeper_call *call;
+    unsigned times;
+    enum keeper_result result;
+    bool lost, has_signature;
+    uint8_t signature[KEEPER_SIGNATURE_BYTES];
+    char detail[128], path[32];
+};
+
+static void on_reply(const struct keeper_reply *reply, void *userdata)
+{
+    struct told *told = userdata;
+
+    told->times++;
+    told->result = reply->result;
+    told->lost = reply->lost;
+    told->has_signature = reply->signature != NULL;
+    if (reply->signature)
+        memcpy(told->signature, reply->signature, sizeof told->signature);
+    snprintf(told->detail, sizeof told->detail, "%s", reply->detail);
+    if (reply->list)
+        snprintf(told->path, sizeof told->path, "%s", json_get_str(json_array_get(reply->list, 0), "path"));
+    loop_stop(told->bench->loop);
+}
+
+static struct told wait_for(struct bench *bench, struct told *told, int asked)
+{
+    assert_int_equal(asked, 0);
+    run(bench);
+    assert_int_equal(told->times, 1);
+    struct told result = *told;
+    *told = (struct told){ .bench = bench };
+    return result;
+}
+
+static void test_every_question(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct told told = { .bench = bench }, got;
+    uint8_t key[KEEPER_HEAD_KEY_BYTES], hash[32];
+
+    memset(hash, 0xa5, sizeof hash);
+    assert_true(keeper_overrides_active(bench->link));
+    assert_true(keeper_head_key(bench->link, key));
+    assert_memory_equal(key, "0123456789abcdef0123456789ABCDEF", sizeof key);
+    got = wait_for(bench, &told, keeper_sign_head(bench->link, 7, hash, on_reply, &told, &told.call));
+    assert_true(got.result == KEEPER_OK && got.has_signature);
+    assert_memory_equal(got.signature, hash, sizeof hash);
+    assert_int_equal(got.signature[63], 7);
+    got = wait_for(bench, &told, keeper_sign_head(bench->link, 0, hash, on_reply, &told, NULL));
+    assert_true(got.result == KEEPER_REFUSED && !got.has_signature);
+    got = wait_for(bench, &told, keeper_list(bench->link, on_reply, &told, NULL));
+    assert_string_equal(got.path, "work/token");
+    got = wait_for(bench, &told, keeper_revoke(bench->link, "api_key/x/me", on_reply, &told, NULL));
+    assert_string_equal(got.detail, "api_key/x/me");
+    got = wait_for(bench, &told, keeper_oauth_start(bench->link, "oauth2/x/me", "http://127.0.0.1:1/cb", on_reply, &told, NULL));
+    assert_string_equal(got.detail, "oauth2/x/me at http://127.0.0.1:1/cb");
+    got = wait_for(bench, &told, keeper_oauth_callback(bench->link, "state=1&code=2", on_reply, &told, NULL));
+    assert_int_equal(got.result, KEEPER_DENIED);
+    assert_string_equal(got.detail, "state=1&code=2");
+    got = wait_for(bench, &told, keeper_lock(bench->link, on_reply, &told, NULL));
+    assert_int_equal(got.result, KEEPER_OK);
+    assert_string_equal(bench->event_type, "vault.locked");
+    assert_int_equal(keeper_restarts(bench->link), 0);
+    bench_free(bench);
+}
+
+static void test_a_ticket_is_good_once(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct told told = { .bench = bench }, got;
+
+    got = wait_for(bench, &told, keeper_spend_ticket(bench->link, "apr_2", "seal", "good", on_reply, &told, NULL));
+    assert_int_equal(got.result, KEEPER_REFUSED);
+    got = wait_for(bench, &told, keeper_spend_ticket(bench->link, "apr_1", "seal", "good", on_reply, &told, NULL));
+    assert_int_equal(got.result, KEEPER_OK);
+    got = wait_for(bench, &told, keeper_spend_ticket(bench->link, "apr_1", "seal", "good", on_reply, &told, NULL));
+    assert_int_equal(got.result, KEEPER_REFUSED);
+    bench_free(bench);
+}
+
+static void test_questions_to_a_keeper_that_dies(void **state)
+{
+    static const char *const ways[] = { "die", "wrong" };
+
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        struct bench *bench = bench_new("ok");
+        struct told held = { .bench = bench }, told = { .bench = bench }, nobody = { .bench = bench };
+        uint8_t key[KEEPER_HEAD_KEY_BYTES];
+
+        assert_int_equal(keeper_oauth_callback(bench->link, "later", on_reply, &held, &held.call), 0);
+        assert_int_equal(keeper_oauth_callback(bench->link, "later", on_reply, &nobody, &nobody.call), 0);
+        keeper_ask_cancel(nobody.call);
+        assert_int_equal(keeper_oauth_callback(bench->link, ways[i], on_reply, &told, NULL), 0);
+        run(bench);
+        assert_true(held.times == 1 && held.lost && held.result == KEEPER_FAILED);
+        assert_true(told.times == 1 && told.lost);
+        assert_int_equal(nobody.times, 0);
+        assert_int_equal(keeper_list(bench->link, on_reply, &told, NULL), -ENOTCONN);
+        assert_false(keeper_head_key(bench->link, key));
+        assert_false(keeper_overrides_active(bench->link));
+        await_keeper(bench);
+        assert_true(keeper_head_key(bench->link, key));
+        bench_free(bench);
+    }
+}
+
+static void test_a_keeper_that_hangs_is_replaced(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct told told = { .bench = bench };
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_OAUTH_CALLBACK, 0);
+    wire_put_str(&frame, "later");
+    assert_int_equal(keeper_ask(bench->link, &frame, 100, on_reply, &told, &told.call), 0);
+    run(bench);
+    assert_true(told.lost);
+    assert_int_equal(keeper_restarts(bench->link), 1);
+    bench_free(bench);
+}
+
+static void expect_event(struct bench *bench, const char *url, bool write, const char *body)
+{
+    struct asked asked;
+
+    bench->write_events = write;
+    assert_int_equal(ask(bench, &asked, url, 5000), 0);
+    run(bench);
+    assert_string_equal(asked.body, body);
+}
+
+static void test_events(void **state)
+{
+    static const char *const bad[] = { "event foreign", "event nothing", "event stranger", "event nested", "event number",
+        "event list", "event text" };
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+    unsigned events;
+
+    expect_event(bench, "event secret", true, "written");
+    expect_event(bench, "event created", false, "not written");
+    expect_event(bench, "event many", true, "300");
+    assert_int_equal(bench->events, 302);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        events = bench->events;
+        assert_int_equal(ask(bench, &asked, bad[i], 5000), 0);
+        run(bench);
+        assert_int_equal(asked.outcome, KEEPER_HTTP_NETWORK);
+        assert_int_equal(bench->events, events);
+        assert_int_equal(keeper_restarts(bench->link), i + 1);
+        await_keeper(bench);
+    }
+    bench_free(bench);
+}
+
+static void test_a_flood_of_events(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+
+    assert_int_equal(ask(bench, &asked, "event flood", 5000), 0);
+    run(bench);
+    assert_int_equal(asked.outcome, KEEPER_HTTP_NETWORK);
+    assert_int_equal(keeper_restarts(bench->link), 1);
+    assert_in_range(bench->events, 1000, 2000); /* a second may end meanwhile */
+    bench_free(bench);
+}
+
+/* The next keeper must not take the answer of its predecessor's event for its own. */
+static void test_a_receipt_outlives_its_keeper(void **state)
+{
+    struct bench *bench = bench_new("ok");
+    struct asked asked;
+
+    bench->hold_events = true;
+    assert_int_equal(ask(bench, &asked, "event and die", 5000), 0);
+    run(bench);
+    assert_int_equal(bench->events, 1);
+    unsigned generation = bench->event_generation;
+    await_keeper(bench);
+    assert_int_not_equal(keeper_generation(bench->link), generation);
+    keeper_event_written(bench->link, generation, bench->event_id, true);
+    bench->hold_events = false;
+    expect_event(bench, "event secret", false, "not written");
+    bench_free(bench);
+}
+
 static void test_deaths_in_a_row(void **state)
 {
     struct bench *bench = bench_new("ok");
@@ -297,6 +504,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_way_to_fail),
         cmocka_unit_test(test_a_second_answer_ends_the_keeper),
         cmocka_unit_test(test_nobody_waits_any_more),
+        cmocka_unit_test(test_every_question),
+        cmocka_unit_test(test_a_ticket_is_good_once),
+        cmocka_unit_test(test_questions_to_a_keeper_that_dies),
+        cmocka_unit_test(test_a_keeper_that_hangs_is_replaced),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_a_flood_of_events),
+        cmocka_unit_test(test_a_receipt_outlives_its_keeper),
         cmocka_unit_test(test_deaths_in_a_row),
     };
     if (argc != 2)
