@@ -1,8 +1,11 @@
 """The rig itself: a test that asserts on what a server saw is worth as much as the server."""
+import base64
+import hashlib
 import json
 import socket
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -112,3 +115,35 @@ def test_dns_answers_from_its_table():
 def test_probe_builds(probe_folder):
     assert (probe_folder / "connector.wasm").read_bytes()[:4] == b"\0asm"
     assert paths.claude().exists()
+
+
+def test_the_emulators_authorization_server(nginx, ca, workspace):
+    """The consent tests trust it to check PKCE and to use a code once."""
+    workspace.reset()
+    workspace.register("http://127.0.0.1:4711/oauth2/callback")
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(b"v" * 43).digest()).decode().rstrip("=")
+    fields = {"email": EMAIL, "redirect_uri": "http://127.0.0.1:4711/oauth2/callback", "scope": "mail", "state": "s",
+              "client_id": "test-client", "code_challenge": challenge, "code_challenge_method": "S256"}
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+
+    def post(host, path, **fields):
+        return fetch(ca, nginx.port, host, path, "POST", dict(form), urllib.parse.urlencode(fields).encode())
+
+    def code():
+        status, headers, _ = post("accounts.google.com", "/o/oauth2/v2/auth/callback", **fields)
+        assert status == 302
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(dict(headers)["location"]).query)["code"][0]
+
+    def token(code, **more):
+        status, _, body = post("oauth2.googleapis.com", "/token", grant_type="authorization_code", code=code, client_id="test-client",
+                               client_secret="test-secret", redirect_uri=fields["redirect_uri"], **more)
+        return status, json.loads(body)
+
+    assert token(code(), code_verifier="w" * 43)[0] == 400
+    once = code()
+    status, given = token(once, code_verifier="v" * 43)
+    assert status == 200 and given["refresh_token"] and workspace.grants() == {"refresh": 1, "access": 1}
+    assert token(once, code_verifier="v" * 43)[0] == 400
+    workspace.expire()
+    workspace.revoke()
+    assert workspace.grants() == {"refresh": 0, "access": 0}

@@ -22,6 +22,8 @@ import urllib.parse
 HOSTS = ["evil.test", "other.test", "elsewhere.test", "slow.test", "private.test", "gmail.googleapis.com",
          "www.googleapis.com", "oauth2.googleapis.com"]
 MIB = 1024 * 1024
+# The emulator has these elsewhere than Google.
+UPSTREAM_PATHS = {"/token": "/oauth2/token", "/revoke": "/oauth2/revoke"}
 
 
 @dataclasses.dataclass
@@ -349,6 +351,32 @@ def message(c, r, name):
                    "payload": {"mimeType": "text/plain", "headers": headers, "body": {"size": 0}}})
 
 
+@behaviour
+def tokens(c, r, access, refresh="", expires_in="3600"):
+    """A token endpoint's answer; what is empty is left out."""
+    body = {"access_token": access, "token_type": "Bearer", "refresh_token": refresh}
+    if expires_in:
+        body["expires_in"] = int(expires_in)
+    c.answer(200, {key: value for key, value in body.items() if value != ""})
+
+
+@behaviour
+def late_tokens(c, r, seconds, access, refresh="", expires_in="3600"):
+    c.pause(float(seconds))
+    tokens(c, r, access, refresh, expires_in)
+
+
+@behaviour
+def oauth_error(c, r, error, status="400"):
+    c.answer(int(status), {"error": error, "error_description": "provider text that must not be trusted"})
+
+
+@behaviour
+def text(c, r, status, body, kind="application/json"):
+    """`body` as it is."""
+    c.answer(int(status), body.encode(), [("Content-Type", kind)])
+
+
 class Hostile:
     """`port` speaks TLS as any of HOSTS, `plain_port` the same without TLS, `expired_port` with a certificate of last week."""
 
@@ -440,9 +468,10 @@ class Hostile:
 
     def _pass_on(self, connection, request):
         upstream = http.client.HTTPConnection("127.0.0.1", self.upstream_port, timeout=30)
+        target = UPSTREAM_PATHS.get(request.target, request.target)
         skip = {"connection", "content-length", "transfer-encoding"}
         headers = {key: value for key, value in request.headers if key.lower() not in skip}
-        upstream.request(request.method, request.target, request.body or None, headers)
+        upstream.request(request.method, target, request.body or None, headers)
         answer = upstream.getresponse()
         body = answer.read()
         connection.answer(answer.status, body, [("Content-Type", answer.getheader("content-type") or "text/plain")])

@@ -7,6 +7,10 @@
 // this file is one. Control port (JSON over HTTP):
 //   POST /reset          empties the store, takes the body as the seed configuration
 //   POST /token          {"email"} → {"access_token"}: a valid token of that user
+//   POST /client         {"client_id", "client_secret", "redirect_uri"}: registers it, in the place of one of that name
+//   POST /expire         every access token that the authorization server gave is forgotten (those of /token stay)
+//   POST /revoke         every refresh token is forgotten: what a person does on the page of their account
+//   GET  /grants         {"refresh":n,"access":n}: how many of either are good
 //   GET  /messages?email, /drafts?email, /events?email   what the store now holds
 import http from "node:http";
 import { webcrypto } from "node:crypto";
@@ -56,6 +60,9 @@ async function emulate(request, response) {
 
 const rows = (name, email) => getGoogleStore(store)[name].all().filter((row) => !email || row.user_email === email);
 
+// The access tokens of the authorization server, which are not ours of /token.
+const given = () => [...tokenMap.keys()].filter((token) => token.startsWith("google_") && !token.startsWith("google_test-"));
+
 const control = {
   "POST /reset": (body) => {
     store.reset();
@@ -68,6 +75,23 @@ const control = {
     tokenMap.set(token, { login: user.email, id: user.id, scopes: ["openid"] });
     return { access_token: token };
   },
+  "POST /client": ({ client_id, client_secret, redirect_uri }) => {
+    const clients = getGoogleStore(store).oauthClients;
+    const known = clients.findOneBy("client_id", client_id);
+    const row = { client_id, client_secret, name: "Aileron under test", redirect_uris: [redirect_uri] };
+    if (known) clients.update(known.id, row);
+    else clients.insert(row);
+    return {};
+  },
+  "POST /expire": () => {
+    for (const token of given()) tokenMap.delete(token);
+    return {};
+  },
+  "POST /revoke": () => {
+    store.getData("google.oauth.refreshTokens")?.clear();
+    return {};
+  },
+  "GET /grants": () => ({ refresh: store.getData("google.oauth.refreshTokens")?.size ?? 0, access: given().length }),
   "GET /messages": (_, email) => rows("messages", email),
   "GET /attachments": (_, email) => rows("attachments", email),
   "GET /drafts": (_, email) => rows("drafts", email),

@@ -110,6 +110,19 @@ class Workspace:
     def token(self, email=EMAIL):
         return self._call("/token", {"email": email})["access_token"]
 
+    def register(self, redirect_uri, client_id="test-client", client_secret="test-secret"):
+        """The emulator compares redirect URIs with their port, which a daemon chooses at its start."""
+        self._call("/client", {"client_id": client_id, "client_secret": client_secret, "redirect_uri": redirect_uri})
+
+    def expire(self):
+        self._call("/expire", {})
+
+    def revoke(self):
+        self._call("/revoke", {})
+
+    def grants(self):
+        return self._call("/grants")
+
     def messages(self, email=EMAIL):
         return self._call(f"/messages?email={email}")
 
