@@ -23,33 +23,38 @@ struct args {
 
 static const struct option *option_by_name(const struct command *command, const char *name, size_t len)
 {
-    for (size_t i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++)
-        if (strlen(command->options[i].name) == len && !strncmp(command->options[i].name, name, len))
-            return &command->options[i];
+    const struct option *option;
+
+    for (size_t i = 0; (option = command_option(command, i)); i++)
+        if (strlen(option->name) == len && !strncmp(option->name, name, len))
+            return option;
     return NULL;
 }
 
 static const struct option *option_by_letter(const struct command *command, char letter)
 {
-    for (size_t i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++)
-        if (command->options[i].letter == letter)
-            return &command->options[i];
+    const struct option *option;
+
+    for (size_t i = 0; (option = command_option(command, i)); i++)
+        if (option->letter == letter)
+            return option;
     return NULL;
 }
 
 static int fail_unknown(const struct command *command, const char *text, size_t len, struct err *err)
 {
     unsigned best = ~0u, distance;
+    const struct option *option;
     const char *nearest = NULL;
     char typed[64];
 
     if (len > 2 && len - 2 < sizeof(typed)) {
         memcpy(typed, text + 2, len - 2);
         typed[len - 2] = '\0';
-        for (size_t i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++) {
-            if (text_is_near(typed, command->options[i].name, &distance) && distance < best) {
+        for (size_t i = 0; (option = command_option(command, i)); i++) {
+            if (text_is_near(typed, option->name, &distance) && distance < best) {
                 best = distance;
-                nearest = command->options[i].name;
+                nearest = option->name;
             }
         }
     }

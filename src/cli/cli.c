@@ -106,8 +106,7 @@ int cli_finish(struct cli *cli, int code)
 /* What SPEC §11 lists and this version does not have. */
 static bool is_later(const char *word)
 {
-    static const char *const LATER[] = { "launch", "vault", "secret", "binding", "approval", "keyring", "sync", "open",
-        "publish" };
+    static const char *const LATER[] = { "launch", "approval", "keyring", "sync", "open", "publish" };
 
     for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
         if (!strcmp(word, LATER[i]))
@@ -328,7 +327,9 @@ int cli_fail_answer(const struct cli_answer *answer)
     if (!class)
         return cli_failf(CODE_FAILED, hint, "%s", message);
     err_set(&err, EIO, "%s (%s)", message, class);
-    if (audit_id && *audit_id)
+    if (locked)
+        err_hint(&err, "aileron vault unlock");
+    else if (audit_id && *audit_id)
         err_hint(&err, "aileron audit show %s tells more; the log: aileron daemon logs", audit_id);
     else
         err_hint(&err, "the log: aileron daemon logs");

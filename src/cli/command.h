@@ -25,7 +25,7 @@ struct option {
         "json", 0, NULL, false, "print the answer as JSON"                                                                       \
     }
 
-#define COMMAND_OPTIONS_MAX 8
+#define COMMAND_OPTIONS_MAX 10
 #define COMMAND_ANY_WORDS   4096
 
 struct command {
@@ -34,13 +34,16 @@ struct command {
     const char *about;    /* one line, no full stop */
     const char *details;  /* paragraphs for `help NAME`; NULL */
     unsigned words_min, words_max;
-    struct option options[COMMAND_OPTIONS_MAX]; /* ends at the first without a name */
+    bool passphrase;                            /* may need an open vault: takes --passphrase-file too */
+    struct option options[COMMAND_OPTIONS_MAX]; /* ends at the first without a name; read it by command_option() */
     int (*run)(struct cli *cli);                /* returns an exit code; NULL for a group */
 };
 
 /* All rows, in the order of help. Ends with NULL. */
 extern const struct command *const COMMANDS[];
 
+/* Option number `index` of the row, those that its flags bring along last; NULL behind the end. */
+const struct option *command_option(const struct command *command, size_t index);
 /* The row called `name`, or NULL. */
 const struct command *command_find(const char *name);
 /*

@@ -35,6 +35,26 @@ const struct command *const COMMANDS[] = {
     &COMMAND_CONNECTOR_INSTALL,
     &COMMAND_CONNECTOR_LIST,
     &COMMAND_CONNECTOR_REMOVE,
+    &COMMAND_BINDING,
+    &COMMAND_BINDING_SETUP,
+    &COMMAND_BINDING_LIST,
+    &COMMAND_BINDING_INSPECT,
+    &COMMAND_BINDING_REBIND,
+    &COMMAND_BINDING_REAUTHORIZE,
+    &COMMAND_BINDING_REVOKE,
+    &COMMAND_VAULT,
+    &COMMAND_VAULT_INIT,
+    &COMMAND_VAULT_STATUS,
+    &COMMAND_VAULT_UNLOCK,
+    &COMMAND_VAULT_LOCK,
+    &COMMAND_VAULT_LIST,
+    &COMMAND_VAULT_PUT,
+    &COMMAND_VAULT_DELETE,
+    &COMMAND_VAULT_CHANGE_PASSPHRASE,
+    &COMMAND_SECRET,
+    &COMMAND_SECRET_SET,
+    &COMMAND_SECRET_LIST,
+    &COMMAND_SECRET_DELETE,
     &COMMAND_AUDIT,
     &COMMAND_AUDIT_LIST,
     &COMMAND_AUDIT_SHOW,
@@ -50,6 +70,19 @@ const struct command *const COMMANDS[] = {
     &COMMAND_HELP,
     NULL,
 };
+
+const struct option *command_option(const struct command *command, size_t index)
+{
+    static const struct option PASSPHRASE = { "passphrase-file", 0, "FILE|-", false,
+        "read the vault's passphrase from FILE or standard input" };
+    size_t own = 0;
+
+    while (own < COMMAND_OPTIONS_MAX && command->options[own].name)
+        own++;
+    if (index < own)
+        return &command->options[index];
+    return index == own && command->passphrase ? &PASSPHRASE : NULL;
+}
 
 const struct command *command_find(const char *name)
 {

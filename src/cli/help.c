@@ -55,15 +55,16 @@ void help_usage(FILE *file, const struct command *command)
     if (command_is_group(command))
         fprintf(file, "usage: aileron %s COMMAND [options]\n", command->name);
     else
-        fprintf(file, "usage: aileron %s%s%s%s\n", command->name, command->options[0].name ? " [options]" : "",
+        fprintf(file, "usage: aileron %s%s%s%s\n", command->name, command_option(command, 0) ? " [options]" : "",
             operands ? " " : "", command->operands);
 }
 
 static void put_options(FILE *file, const struct command *command)
 {
+    const struct option *option;
+
     put_heading(file, "Options");
-    for (size_t i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++) {
-        const struct option *option = &command->options[i];
+    for (size_t i = 0; (option = command_option(command, i)); i++) {
         char letter[8] = "", text[80];
 
         if (option->letter)

@@ -3,6 +3,7 @@
  * the daemon and the answer into text. No decision is made here.
  */
 #include "cli/cli.h"
+#include "cli/passphrase.h"
 #include "cli/term.h"
 
 #include <signal.h>
@@ -13,7 +14,12 @@ int main(int argc, char *argv[])
 {
     CLEANUP(cli_clear) struct cli cli = { .out = stdout };
 
-    signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error that cli_finish() reports */
+    int code;
+
+    passphrase_take_environment(); /* before anything is started or said */
+    signal(SIGPIPE, SIG_IGN);      /* a closed stdout is an error that cli_finish() reports */
     term_init();
-    return cli_run(&cli, argc > 0 ? argc - 1 : 0, argv + (argc > 0 ? 1 : 0));
+    code = cli_run(&cli, argc > 0 ? argc - 1 : 0, argv + (argc > 0 ? 1 : 0));
+    passphrase_forget();
+    return code;
 }
