@@ -11,6 +11,9 @@
  * contained: the command line. The only door through which a secret enters; none leaves it. One request at a time a
  * connection; the keeper speaks first (OWNER_HELLO). A frame out of turn, unknown, too long or with bytes left over ends
  * that connection and nothing else.
+ *
+ * FETCH_*: the channel (descriptor 3) of `aileron-keeper --fetch`, which downloads what needs no credential: it has no vault, no
+ * secret and no door. It exits when nothing was asked of it for a minute.
  */
 #ifndef KEEPER_CLIENT_H
 #define KEEPER_CLIENT_H
@@ -19,11 +22,11 @@
 #define KEEPER_CHANNEL_FD       3
 #define KEEPER_OWNER_FD         4
 
-#define KEEPER_PASSPHRASE_MAX 1024
-#define KEEPER_SECRET_MAX     (32 * 1024)
-#define KEEPER_SPEC_MAX       (32 * 1024)
-#define KEEPER_TICKET_MAX     64     /* text of a ticket with its NUL */
-#define KEEPER_TICKET_MS      120000 /* a ticket's life */
+#define KEEPER_PASSPHRASE_MAX   1024
+#define KEEPER_SECRET_MAX       (32 * 1024)
+#define KEEPER_SPEC_MAX         (32 * 1024)
+#define KEEPER_TICKET_MAX       64     /* text of a ticket with its NUL */
+#define KEEPER_TICKET_MS        120000 /* a ticket's life */
 
 enum keeper_vault_state { KEEPER_VAULT_MISSING, KEEPER_VAULT_LOCKED, KEEPER_VAULT_UNLOCKED, KEEPER_VAULT_DEVELOPMENT };
 
@@ -37,8 +40,8 @@ enum keeper_result {
     KEEPER_MISSING, /* there is no vault yet */
     KEEPER_EXISTS,  /* there is one already */
     KEEPER_NOT_FOUND,
-    KEEPER_BUSY,      /* too many at once */
-    KEEPER_DENIED,    /* the person said no at the provider */
+    KEEPER_BUSY,   /* too many at once */
+    KEEPER_DENIED, /* the person said no at the provider */
     KEEPER_TIMED_OUT,
     KEEPER_RESULT_COUNT
 };
@@ -92,16 +95,23 @@ enum keeper_frame_type {
     KEEPER_LISTED = 18,
     /* keeper → broker: u8 result, str message, str hint, str detail */
     KEEPER_DONE = 19,
+    /*
+     * broker → keeper: str path below https://api.github.com, one of those that release.h makes. GET, with the person's user/github
+     * token when the vault is open and has one: a grant of its own that serves nothing else. Answer KEEPER_FORGED
+     */
+    KEEPER_FORGE = 20,
+    /* keeper → broker: as FETCH_RESULT */
+    KEEPER_FORGED = 21,
 
     /* keeper → owner, first of all: u32 protocol version, u8 vault state, str path of the vault file */
     OWNER_HELLO = 64,
     /* owner → keeper, each answered by OWNER_DONE: */
-    OWNER_CREATE = 65, /* bytes passphrase, u8 dev */
-    OWNER_UNLOCK = 66, /* bytes passphrase; right also when it is open already */
-    OWNER_CHANGE = 67, /* bytes old passphrase, bytes new passphrase; opens it if need be */
-    OWNER_TICKET = 68, /* bytes passphrase, str approval id, str seal; detail = the ticket */
-    OWNER_PUT = 69,    /* needs unlocked. str path, bytes value, str type, str environment, str labels JSON ("" = none) */
-    OWNER_DELETE = 70, /* needs unlocked. str path */
+    OWNER_CREATE = 65,   /* bytes passphrase, u8 dev */
+    OWNER_UNLOCK = 66,   /* bytes passphrase; right also when it is open already */
+    OWNER_CHANGE = 67,   /* bytes old passphrase, bytes new passphrase; opens it if need be */
+    OWNER_TICKET = 68,   /* bytes passphrase, str approval id, str seal; detail = the ticket */
+    OWNER_PUT = 69,      /* needs unlocked. str path, bytes value, str type, str environment, str labels JSON ("" = none) */
+    OWNER_DELETE = 70,   /* needs unlocked. str path */
     OWNER_BIND_KEY = 71, /* needs unlocked. str spec JSON (below), bytes key */
     OWNER_REBIND = 72,   /* needs unlocked. str spec JSON: the sealed grant of an existing binding becomes this one */
     OWNER_DEFAULT = 73,  /* needs unlocked. str binding */
@@ -117,6 +127,22 @@ enum keeper_frame_type {
     OWNER_PASTED = 78,
     /* keeper → owner: u8 result, str message, str hint, str detail */
     OWNER_DONE = 79,
+
+    /* `aileron-keeper --fetch` → broker, first of all: u32 protocol version, str confinement, str degraded */
+    FETCH_HELLO = 96,
+    /* broker → fetch: str allow_private; before the first GET and at each change */
+    FETCH_CONFIGURE = 97,
+    /* broker → fetch: str https URL, str Accept, str ETag ("" = none), u64 most bytes, u32 deadline ms. Redirects are followed, also to other hosts, at most 5 */
+    FETCH_GET = 98,
+    /* fetch → broker, at most five times a second: u64 bytes so far, u64 bytes in all (0: unknown) */
+    FETCH_PROGRESS = 99,
+    /*
+     * fetch → broker, once for each GET: u8 outcome (enum keeper_http_outcome), u32 HTTP status, str ETag, i64 ms until it may be asked again (Retry-After,
+     * or the end of a rate limit; -1: not said), blob body, str message (our words)
+     */
+    FETCH_RESULT = 100,
+    /* broker → fetch: nobody wants the GET of this id any more; its RESULT still comes */
+    FETCH_CANCEL = 101,
 };
 
 /*
