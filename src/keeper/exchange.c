@@ -44,6 +44,7 @@ struct exchange {
     struct curl_slist *connect_to;
     struct taint *taint;
     struct buf body;
+    struct secret *answer; /* of one of the keeper's own requests, instead of body; its room is there from the start */
     uint64_t body_bytes;
     size_t header_bytes;
     int64_t retry_after_ms;
@@ -109,6 +110,11 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
     return CURLE_OK;
 }
 
+static size_t body_max(const struct exchange *exchange)
+{
+    return exchange->answer ? EXCHANGE_ANSWER_MAX : LIMIT_RESPONSE_BYTES;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *userdata)
 {
     struct exchange *exchange = MAGIC_CAST(struct exchange, userdata, EXCHANGE_MAGIC);
@@ -116,8 +122,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *userdata)
     int r = 0;
 
     exchange->body_bytes += len;
-    if (exchange->body_bytes > LIMIT_RESPONSE_BYTES)
+    if (exchange->body_bytes > body_max(exchange))
         r = -E2BIG;
+    else if (exchange->answer)
+        memcpy(secret_data(exchange->answer) + exchange->body_bytes - len, data, len);
     else if (exchange->taint)
         r = taint_add(exchange->taint, data, len, &exchange->body);
     else
@@ -166,7 +174,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *userdata)
     if ((value = field_value(data, len, "Retry-After", &value_len)))
         exchange->retry_after_ms = retry_after_parse(value, value_len, clock_unix_ms());
     /* In a compressed answer, sent though none was asked for, an echo of the credential could not be seen. */
-    if (exchange->taint && (value = field_value(data, len, "Content-Encoding", &value_len)) && is_compressed(value, value_len)) {
+    if ((exchange->taint || exchange->answer) && (value = field_value(data, len, "Content-Encoding", &value_len)) &&
+        is_compressed(value, value_len)) {
         exchange->stop = STOP_ENCODED;
         return 0;
     }
@@ -209,8 +218,8 @@ static int lines_make(struct exchange *exchange)
         at += n + 1;
         total -= (size_t) n + 1;
     }
-    if (request->credential_line)
-        line_append(lines, (const char *) secret_bytes(request->credential_line));
+    if (request->credential.line)
+        line_append(lines, (const char *) secret_bytes(request->credential.line));
     line_append(lines, "Accept-Encoding: identity");
     line_append(lines, "Expect:");
     if (!headers_have(headers, "User-Agent"))
@@ -354,11 +363,13 @@ static bool set_method(struct exchange *exchange)
     const struct request *request = exchange->request;
     CURL *easy = exchange->easy;
     bool with_length = request->has_body || request->method[0] == 'P';
+    const void *body = request->form ? secret_bytes(request->form) : request->body;
+    size_t len = request->form ? secret_len(request->form) : request->body_len;
     bool good = true;
 
-    if (with_length)
-        good = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *) request->body) == CURLE_OK;
+    if (with_length) /* curl reads the body where it is */
+        good = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) len) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_POSTFIELDS, (const char *) body) == CURLE_OK;
     else if (!strcmp(request->method, "HEAD"))
         return curl_easy_setopt(easy, CURLOPT_NOBODY, 1l) == CURLE_OK;
     else
@@ -382,16 +393,16 @@ static bool set_lists(struct exchange *exchange, int64_t timeout_ms)
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) timeout_ms) == CURLE_OK;
 }
 
+/* An answer is made safe to pass on, or, when it is itself a secret, kept as one. */
 static int taint_make(struct exchange *exchange)
 {
-    const struct request *request = exchange->request;
-    struct taint_pattern pattern;
+    const struct credential *credential = &exchange->request->credential;
 
-    if (!request->credential_line)
+    if (exchange->request->form)
+        return secret_new(EXCHANGE_ANSWER_MAX, &exchange->answer);
+    if (!credential->line)
         return 0;
-    pattern.data = secret_bytes(request->credential_line) + request->credential_at;
-    pattern.len = request->credential_len;
-    return taint_new(&pattern, 1, &exchange->taint);
+    return taint_new((const struct secret *const *) credential->tainted, credential->tainted_len, &exchange->taint);
 }
 
 enum keeper_http_outcome exchange_start(struct pool *pool, const struct request *request, const struct route *route,
@@ -464,7 +475,7 @@ static enum keeper_http_outcome stop_outcome(const struct exchange *exchange, co
         err_set(err, EACCES, "%s is at %s, which requests may not reach", hostport, exchange->refusal);
         return KEEPER_HTTP_DENIED;
     case STOP_TOO_LARGE:
-        err_set(err, E2BIG, "the answer of %s is longer than %u bytes", hostport, LIMIT_RESPONSE_BYTES);
+        err_set(err, E2BIG, "the answer of %s is longer than %zu bytes", hostport, body_max(exchange));
         return KEEPER_HTTP_TOO_LARGE;
     case STOP_HEADERS:
         err_set(err, E2BIG, "the answer of %s has more than %u bytes of headers", hostport, LIMIT_HTTP_HEADER_BYTES);
@@ -505,6 +516,8 @@ void exchange_finish(struct exchange *exchange, CURLcode code, struct exchange_r
     long status = 0;
 
     exchange->ended = true;
+    if (exchange->answer)
+        secret_cut(exchange->answer, code == CURLE_OK ? exchange->body_bytes : 0);
     if (code == CURLE_OK && exchange->taint && taint_end(exchange->taint, &exchange->body) < 0) {
         exchange->stop = STOP_TOO_LARGE;
         code = CURLE_WRITE_ERROR;
@@ -527,6 +540,11 @@ const struct buf *exchange_body(const struct exchange *exchange)
     return &exchange->body;
 }
 
+const struct secret *exchange_answer(const struct exchange *exchange)
+{
+    return exchange->answer;
+}
+
 bool exchange_may_have_left(const struct exchange *exchange)
 {
     return exchange->asked;
@@ -547,5 +565,6 @@ void exchange_free(struct exchange *exchange)
     free(exchange->url);
     taint_free(exchange->taint);
     buf_free(&exchange->body);
+    secret_free(exchange->answer);
     free(exchange);
 }

@@ -13,6 +13,8 @@
 
 #include <openssl/x509_vfy.h>
 
+#define EXCHANGE_ANSWER_MAX ((size_t) 64 * 1024) /* of the keeper's own requests */
+
 /* Where to connect: decided and checked by the caller. */
 struct route {
     struct address_list addresses;
@@ -40,6 +42,8 @@ enum keeper_http_outcome exchange_start(struct pool *pool, const struct request 
 /* Reads the result after curl has ended the transfer. The body waits in exchange_body(). */
 void exchange_finish(struct exchange *exchange, CURLcode code, struct exchange_result *ret_result);
 const struct buf *exchange_body(const struct exchange *exchange);
+/* The same of one of the keeper's own requests (request->form), where exchange_body() is empty. */
+const struct secret *exchange_answer(const struct exchange *exchange);
 /* True once the request may be on its way. */
 bool exchange_may_have_left(const struct exchange *exchange);
 /* Stops it if it still runs. Not to be called inside a curl callback. */

@@ -30,7 +30,9 @@ struct grant {
     size_t origins_len;
     char *header;    /* "Authorization" */
     char *format;    /* "Bearer {key}": exactly one {key} */
-    char *token_url; /* NULL when none */
+    char *token_url; /* NULL when none; so the next two */
+    char *revoke_url;
+    char *authorize_url;
 };
 
 /*
@@ -38,6 +40,8 @@ struct grant {
  * oauth2 always travels as "Authorization: Bearer TOKEN". -EINVAL says which key is wrong and how it should be.
  */
 int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_grant, struct err *err);
+/* 0 or -ENOMEM. */
+int grant_copy(const struct grant *grant, struct grant **ret_copy);
 void grant_free(struct grant *grant);
 DEFINE_CLEANUP_PTR(struct grant, grant_free)
 

@@ -1,67 +1,36 @@
 /*
- * Every request is a `transfer` on one list, in the order of arrival: waiting, asking
- * for addresses, or exchanging. A transfer that ends is answered, freed, and whoever
+ * Every request is a `transfer` on one list, in the order of arrival but that the keeper's own come first: waiting, having its
+ * token refreshed, asking for addresses, or exchanging. A transfer that ends is answered, freed, and whoever
  * waits longest and fits the quotas is started, from the loop and never from inside
  * a callback of curl or c-ares that still walks its own lists.
  */
-#include "keeper/http.h"
+#include "keeper/http-private.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/magic.h"
-#include "keeper/exchange.h"
 
 #include "base/banned.h"
 
-#define HTTP_MAGIC     0x6b687474u
-#define TRANSFER_MAGIC 0x6b747266u
-
-enum transfer_state { TRANSFER_WAITING, TRANSFER_RESOLVING, TRANSFER_EXCHANGING };
-
-struct transfer {
-    uint32_t magic;
-    struct http *http;
-    enum transfer_state state;
-    struct request *request;
-    int64_t deadline_ms; /* CLOCK_BOOTTIME */
-    struct loop_timer *timer;
-    struct pool *pool; /* a place in it is held while not NULL */
-    struct route route;
-    struct resolve_wait *wait;
-    struct exchange *exchange;
-    unsigned redirects;
-    bool has_left; /* an earlier exchange of the same request */
-    struct transfer *prev, *next;
-};
-
-struct http {
-    uint32_t magic;
-    struct http_context context;
-    http_answer_fn *fn;
-    void *userdata;
-    struct pools *pools;
-    char *allow_private;
-    struct loop_timer *pump;
-    struct transfer *first, *last;
-    size_t waiting;
-    size_t running;
-    uint64_t held_bytes;
-};
-
 /* ---- the list ---- */
+
+/* Whether others wait for it, and so it is before them. */
+static bool transfer_is_own(const struct transfer *transfer)
+{
+    return transfer->request->form != NULL;
+}
 
 static void transfer_link(struct transfer *transfer)
 {
     struct http *http = transfer->http;
+    struct transfer *prev = transfer_is_own(transfer) ? NULL : http->last;
+    struct transfer *next = transfer_is_own(transfer) ? http->first : NULL;
 
-    transfer->prev = http->last;
-    if (http->last)
-        http->last->next = transfer;
-    else
-        http->first = transfer;
-    http->last = transfer;
+    transfer->prev = prev;
+    transfer->next = next;
+    *(prev ? &prev->next : &http->first) = transfer;
+    *(next ? &next->prev : &http->last) = transfer;
     http->waiting++;
     http->held_bytes += transfer->request->body_len;
 }
@@ -81,30 +50,34 @@ static void transfer_unlink(struct transfer *transfer)
     http->held_bytes -= transfer->request->body_len;
     if (transfer->state == TRANSFER_WAITING)
         http->waiting--;
+    else if (transfer_is_own(transfer))
+        http->running_own--;
     else
         http->running--;
 }
 
-/* Unlinks and frees; whatever runs for it is stopped. */
-static void transfer_free(struct transfer *transfer)
+void transfer_free(struct transfer *transfer)
 {
     transfer_unlink(transfer);
+    if (transfer->refresh)
+        transfer->http->refresher->cancel(transfer->refresh);
     resolve_cancel(transfer->wait);
     exchange_free(transfer->exchange);
     if (transfer->pool)
         pool_release(transfer->pool);
     loop_timer_free(transfer->timer);
     request_free(transfer->request);
+    form_free(transfer->form);
     transfer->magic = 0;
     free(transfer);
 }
 
 /* ---- answers ---- */
 
-static void transfer_answer(struct transfer *transfer, const struct exchange_result *result)
+static void broker_answer(struct transfer *transfer, const struct exchange_result *result)
 {
     struct http *http = transfer->http;
-    struct http_answer answer = {
+    const struct http_answer answer = {
         .id = transfer->request->id,
         .outcome = result->outcome,
         .may_have_left = result->may_have_left || transfer->has_left,
@@ -115,13 +88,22 @@ static void transfer_answer(struct transfer *transfer, const struct exchange_res
     };
 
     http->fn(&answer, http->userdata);
+}
+
+void transfer_answer(struct transfer *transfer, const struct exchange_result *result)
+{
+    struct http *http = transfer->http;
+
+    if (transfer->form)
+        form_answer(transfer->form, result, result->outcome == KEEPER_HTTP_DONE ? exchange_answer(transfer->exchange) : NULL);
+    else
+        broker_answer(transfer, result);
     transfer_free(transfer);
     if (http->waiting > 0)
         loop_timer_set(http->pump, 0);
 }
 
-/* Ends a transfer with an outcome of our own; `err` has the words. */
-static void transfer_fail(struct transfer *transfer, enum keeper_http_outcome outcome, const struct err *err)
+void transfer_fail(struct transfer *transfer, enum keeper_http_outcome outcome, const struct err *err)
 {
     struct exchange_result result = { .outcome = outcome, .retry_after_ms = -1, .err = *err };
 
@@ -182,7 +164,7 @@ static bool address_known(const struct url *url, struct address_list *ret_list)
     return address_parse(url->host_kind == URL_HOST_NAME ? "127.0.0.1" : url->host, &ret_list->items[0]);
 }
 
-static void transfer_resolve(struct transfer *transfer)
+void transfer_resolve(struct transfer *transfer)
 {
     struct http *http = transfer->http;
     const struct url *url = &transfer->request->url;
@@ -191,9 +173,9 @@ static void transfer_resolve(struct transfer *transfer)
     struct address_list list = { .len = 0 };
     int r = 1;
 
+    transfer->state = TRANSFER_RESOLVING;
     transfer->route.connect_to = row;
     transfer->route.any_address = row != NULL || hostlist_contains(http->allow_private, url);
-    transfer->state = TRANSFER_RESOLVING;
     if (!address_known(to, &list))
         r = resolver_ask(http->context.resolver, to->host, on_addresses, transfer, &list, &transfer->wait);
     if (r < 0)
@@ -209,15 +191,19 @@ static void transfer_start(struct transfer *transfer, struct pool *pool)
     transfer->pool = pool;
     pool_reserve(pool);
     transfer->http->waiting--;
-    transfer->http->running++;
-    transfer_resolve(transfer);
+    if (transfer_is_own(transfer))
+        transfer->http->running_own++;
+    else
+        transfer->http->running++;
+    transfer_credential(transfer);
 }
 
 static bool transfer_may_start(const struct http *http, struct transfer *transfer, struct pool **ret_pool)
 {
     const struct request *request = transfer->request;
 
-    if (transfer->state != TRANSFER_WAITING || http->running >= HTTP_RUNNING_MAX)
+    if (transfer->state != TRANSFER_WAITING ||
+        (transfer_is_own(transfer) ? http->running_own >= HTTP_RUNNING_OWN_MAX : http->running >= HTTP_RUNNING_MAX))
         return false;
     *ret_pool =
         pools_get(http->pools, &(struct pool_key){ request->connector_fqn, request->binding, http->context.overrides->active });
@@ -230,7 +216,7 @@ static void on_pump(void *userdata)
     struct transfer *next = NULL;
     struct pool *pool = NULL;
 
-    /* Starting may end and free this transfer, never another one. */
+    /* Starting may end and free this transfer, never another one: whoever waits for it hears of that at a later turn. */
     for (struct transfer *transfer = http->first; transfer; transfer = next) {
         next = transfer->next;
         if (transfer_may_start(http, transfer, &pool))
@@ -282,9 +268,11 @@ static void on_exchange_done(CURL *easy, CURLcode code, void *userdata)
     struct exchange_result result;
 
     exchange_finish(transfer->exchange, code, &result);
-    if (is_redirect(&result))
+    if (transfer->form) /* no redirect is followed with a secret in the body */
+        transfer_answer(transfer, &result);
+    else if (is_redirect(&result))
         transfer_redirect(transfer, &result);
-    else
+    else if (!transfer_refused(transfer, &result))
         transfer_answer(transfer, &result);
 }
 
@@ -324,25 +312,29 @@ int http_set_allow_private(struct http *http, const char *list)
     return 0;
 }
 
+void http_set_refresher(struct http *http, const struct http_refresher *refresher)
+{
+    /* Their waits belong to the old one. Without one they end: it goes away only when the keeper does. */
+    for (struct transfer *transfer = http->first; transfer; transfer = transfer->next)
+        if (transfer->refresh)
+            http->refresher->cancel(TAKE_PTR(transfer->refresh));
+    http->refresher = refresher;
+}
+
 static struct transfer *transfer_find(const struct http *http, uint32_t id)
 {
     for (struct transfer *transfer = http->first; transfer; transfer = transfer->next)
-        if (transfer->request->id == id)
+        if (!transfer_is_own(transfer) && transfer->request->id == id)
             return transfer;
     return NULL;
 }
 
-/* Takes the request. */
-static int transfer_new(struct http *http, struct request *request, struct transfer **ret_transfer)
+int transfer_new(struct http *http, struct request *request, struct transfer **ret_transfer)
 {
     CLEANUP_PTR(request_free) struct request *taken = request;
     struct transfer *transfer = NULL;
     int r = 0;
 
-    if (transfer_find(http, request->id))
-        return -EPROTO;
-    if (http->waiting >= HTTP_WAITING_MAX || http->held_bytes + request->body_len > HTTP_HELD_MAX_BYTES)
-        return -ENOBUFS;
     transfer = calloc(1, sizeof *transfer);
     if (!transfer)
         return -ENOMEM;
@@ -360,13 +352,26 @@ static int transfer_new(struct http *http, struct request *request, struct trans
     return 0;
 }
 
+static int submit_check(const struct http *http, const struct request *request)
+{
+    if (transfer_find(http, request->id))
+        return -EPROTO;
+    if (http->waiting >= HTTP_WAITING_MAX || http->held_bytes + request->body_len > HTTP_HELD_MAX_BYTES)
+        return -ENOBUFS;
+    return 0;
+}
+
 int http_submit(struct http *http, struct request *request)
 {
+    CLEANUP_PTR(request_free) struct request *taken = request;
     struct transfer *transfer = NULL;
     struct err err = ERR_INIT;
     struct pool *pool = NULL;
     enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
-    int r = transfer_new(http, request, &transfer);
+    int r = submit_check(http, request);
+
+    if (r == 0)
+        r = transfer_new(http, TAKE_PTR(taken), &transfer);
 
     if (r < 0)
         return r;

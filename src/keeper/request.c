@@ -1,7 +1,7 @@
 /*
- * Requests from the broker. The checks are a table in a fixed order: the first
- * rule that says no gives the answer, and no later one runs. A credential is asked
- * for last, when all else is in order.
+ * The checks of the broker's requests are a table in a fixed order: the first
+ * rule that says no gives the answer, and no later one runs. A credential is taken
+ * last, when the request is about to leave.
  */
 #include "keeper/request.h"
 
@@ -61,6 +61,41 @@ int request_read(struct wire_frame *frame, struct request **ret_request)
     return 0;
 }
 
+static int form_fill(struct request *request, const char *url, const char *pool, const struct secret *form, struct err *err)
+{
+    static const char fields[] = "Content-Type: application/x-www-form-urlencoded\nAccept: application/json\n";
+    int r = 0;
+
+    request->connector_fqn = strdup("");
+    request->binding = strdup(pool);
+    request->url_text = strdup(url);
+    if (!request->connector_fqn || !request->binding || !request->url_text)
+        return -ENOMEM;
+    r = url_parse(request->url_text, strlen(request->url_text), &request->url, err);
+    if (r < 0)
+        return r;
+    if (!request->url.tls && !url_is_this_machine(&request->url))
+        return err_set(err, EINVAL, "plain http to %s is refused: use https", request->url.host);
+    r = headers_parse(fields, NULL, false, &request->headers, err);
+    return r == 0 ? secret_from(secret_bytes(form), secret_len(form), &request->form) : r;
+}
+
+int request_form(const char *url, const char *pool, const struct secret *form, struct request **ret_request, struct err *err)
+{
+    CLEANUP_PTR(request_free) struct request *request = calloc(1, sizeof *request);
+    int r = request ? form_fill(request, url, pool, form, err) : -ENOMEM;
+
+    if (r == -ENOMEM)
+        return err_set(err, ENOMEM, "the keeper has no memory left for this request");
+    if (r < 0)
+        return r;
+    strncpy(request->method, "POST", sizeof request->method - 1);
+    request->method_kind = METHOD_OTHER;
+    request->has_body = true;
+    *ret_request = TAKE_PTR(request);
+    return 0;
+}
+
 static enum keeper_http_outcome method_check(struct request *request, struct vault *vault, struct err *err)
 {
     request->method_kind = method_classify(request->method);
@@ -110,13 +145,17 @@ static enum keeper_http_outcome fields_check(struct request *request, const char
     return r == 0 ? KEEPER_HTTP_DONE : r == HEADERS_DENIED ? KEEPER_HTTP_DENIED : KEEPER_HTTP_MALFORMED;
 }
 
-static enum keeper_http_outcome credential_take(struct request *request, const struct vault_loan *loan, struct err *err)
+static enum keeper_http_outcome loan_take(struct request *request, struct vault *vault, struct vault_loan *loan, struct err *err)
 {
-    if (grant_header_line(loan->grant, loan->value, &request->credential_line, &request->credential_at) < 0) {
-        err_set(err, ENOMEM, "the keeper has no protected memory left for this request");
-        return KEEPER_HTTP_NETWORK;
+    char origin[URL_ORIGIN_MAX];
+    int r = vault_lend(vault, request->binding, request->connector_fqn, loan, err);
+
+    if (r != 0)
+        return r == VAULT_NO_BINDING ? KEEPER_HTTP_BINDING_REQUIRED : KEEPER_HTTP_BINDING_FAILED;
+    if (!grant_covers(loan->grant, &request->url)) {
+        err_set(err, EACCES, "the credential was not granted for %s", url_origin(&request->url, origin));
+        return KEEPER_HTTP_DENIED;
     }
-    request->credential_len = secret_len(loan->value);
     return KEEPER_HTTP_DONE;
 }
 
@@ -124,21 +163,12 @@ static enum keeper_http_outcome credential_take(struct request *request, const s
 static enum keeper_http_outcome grant_check(struct request *request, struct vault *vault, struct err *err)
 {
     struct vault_loan loan = { NULL, NULL };
-    char origin[URL_ORIGIN_MAX];
     enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
-    int r = 0;
 
     if (request->binding[0] == '\0')
         return fields_check(request, NULL, err);
-    r = vault_lend(vault, request->binding, request->connector_fqn, &loan, err);
-    if (r != 0)
-        return r == VAULT_NO_BINDING ? KEEPER_HTTP_BINDING_REQUIRED : KEEPER_HTTP_BINDING_FAILED;
-    if (!grant_covers(loan.grant, &request->url)) {
-        err_set(err, EACCES, "the credential was not granted for %s", url_origin(&request->url, origin));
-        return KEEPER_HTTP_DENIED;
-    }
-    outcome = fields_check(request, loan.grant->header, err);
-    return outcome == KEEPER_HTTP_DONE ? credential_take(request, &loan, err) : outcome;
+    outcome = loan_take(request, vault, &loan, err);
+    return outcome == KEEPER_HTTP_DONE ? fields_check(request, loan.grant->header, err) : outcome;
 }
 
 enum keeper_http_outcome request_check(struct request *request, struct vault *vault, struct err *err)
@@ -155,6 +185,67 @@ enum keeper_http_outcome request_check(struct request *request, struct vault *va
 
         if (outcome != KEEPER_HTTP_DONE)
             return outcome;
+    }
+    return KEEPER_HTTP_DONE;
+}
+
+static void credential_reset(struct credential *credential)
+{
+    secret_free(credential->line);
+    for (size_t i = 0; i < credential->tainted_len; i++)
+        secret_free(credential->tainted[i]);
+    *credential = (struct credential){ .line = NULL };
+}
+
+/* A text of a few bytes cannot be told from the rest of an answer; none is added then. */
+static int tainted_add(struct credential *credential, const struct secret *secret)
+{
+    int r = 0;
+
+    if (!secret || secret_len(secret) < GRANT_VALUE_MIN || secret_len(secret) > GRANT_VALUE_MAX)
+        return 0;
+    r = secret_from(secret_bytes(secret), secret_len(secret), &credential->tainted[credential->tainted_len]);
+    if (r == 0)
+        credential->tainted_len++;
+    return r;
+}
+
+static int credential_fill(struct credential *credential, const struct vault_loan *loan)
+{
+    size_t value_at = 0;
+    int r = grant_header_line(loan->grant, loan->value, &credential->line, &value_at);
+
+    if (r == 0)
+        r = tainted_add(credential, loan->value);
+    if (r == 0)
+        r = tainted_add(credential, loan->refresh);
+    if (r == 0)
+        r = tainted_add(credential, loan->client_secret);
+    credential->expires_unix_s = loan->expires_unix_s;
+    credential->generation = loan->generation;
+    credential->refreshable = loan->refresh != NULL;
+    return r;
+}
+
+enum keeper_http_outcome request_credential(struct request *request, struct vault *vault, struct err *err)
+{
+    struct vault_loan loan = { NULL, NULL };
+    enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
+
+    credential_reset(&request->credential);
+    if (request->binding[0] == '\0' || request->form)
+        return KEEPER_HTTP_DONE;
+    outcome = loan_take(request, vault, &loan, err);
+    if (outcome != KEEPER_HTTP_DONE)
+        return outcome;
+    if (headers_have(&request->headers, loan.grant->header)) {
+        err_set(err, EACCES, "%s is the header of the credential: a request may not carry its own", loan.grant->header);
+        return KEEPER_HTTP_DENIED;
+    }
+    if (credential_fill(&request->credential, &loan) < 0) {
+        credential_reset(&request->credential);
+        err_set(err, ENOMEM, "the keeper has no protected memory left for this request");
+        return KEEPER_HTTP_NETWORK;
     }
     return KEEPER_HTTP_DONE;
 }
@@ -195,6 +286,7 @@ void request_free(struct request *request)
     headers_free(&request->headers);
     free(request->allowed_hosts);
     free(request->body);
-    secret_free(request->credential_line);
+    secret_free(request->form);
+    credential_reset(&request->credential);
     free(request);
 }

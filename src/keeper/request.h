@@ -1,7 +1,8 @@
 /*
- * One KEEPER_HTTP frame: reading it, and deciding without any I/O whether it may
+ * One outbound request: reading it from a KEEPER_HTTP frame, and deciding without any I/O whether it may
  * leave and with which credential. What the frame claims about itself is checked
- * against the grant, never believed. Pure.
+ * against the grant, never believed. The keeper's own requests (tokens) have no frame and no credential line
+ * but a form in secret memory. Pure.
  */
 #ifndef KEEPER_REQUEST_H
 #define KEEPER_REQUEST_H
@@ -15,6 +16,7 @@
 #define REQUEST_METHOD_MAX      16
 #define REQUEST_HOSTS_MAX       (32 * KIB)
 #define REQUEST_DEADLINE_MAX_MS (CEILING_WALL_TIME_S * 1000u)
+#define TAINTED_MAX             3
 
 struct request {
     uint32_t id;
@@ -32,20 +34,34 @@ struct request {
     bool has_body;
     bool read_only;
     uint32_t deadline_ms;
-    struct secret *credential_line; /* "Authorization: Bearer ..." and a NUL; NULL without credential */
-    size_t credential_at;           /* where the value stands in it */
-    size_t credential_len;
+    struct secret *form; /* one of the keeper's own requests: the body, and the answer is a secret too */
+    struct credential {
+        struct secret *line;                 /* "Authorization: Bearer ..." and a NUL; NULL without credential */
+        struct secret *tainted[TAINTED_MAX]; /* what must not come back in the answer: value, refresh token, client secret */
+        size_t tainted_len;
+        int64_t expires_unix_s; /* 0: unknown */
+        uint64_t generation;    /* of the vault's loan */
+        bool refreshable;
+    } credential;
 };
+
+/* A request of the keeper itself: POST of a form to `url`, which must be https or of this machine. Copies. -EINVAL says what is wrong. */
+int request_form(const char *url, const char *pool, const struct secret *form, struct request **ret_request, struct err *err);
 
 /* Copies a frame's fields. -EPROTO when the frame is not one (the peer is dropped), -ENOMEM. */
 int request_read(struct wire_frame *frame, struct request **ret_request);
 
 /*
  * Every rule that needs no network: method, URL, header fields, allowed hosts, plain http, binding and grant. KEEPER_HTTP_DONE
- * when the request may go on to address resolution, then url, headers and credential are filled; else the
- * outcome to answer, with our words in `err`.
+ * when the request may go on, then url and headers are filled; else the outcome to answer, with our words in `err`.
  */
 enum keeper_http_outcome request_check(struct request *request, struct vault *vault, struct err *err);
+
+/*
+ * Takes the credential out of the vault as it is now and compares the grant again, which may be another than when the
+ * request came: to be called when it is about to leave, and again after a refresh. Nothing to do without a binding.
+ */
+enum keeper_http_outcome request_credential(struct request *request, struct vault *vault, struct err *err);
 
 /*
  * The same rules for where an answer redirects the request to: same origin only, GET and HEAD only.

@@ -106,12 +106,19 @@ struct vault_loan {
     const struct grant *grant;
     const struct secret *value;   /* what goes into the header: access token or key */
     const struct secret *refresh; /* NULL: none, or kind api_key */
+    const struct secret *client_secret; /* likewise */
     int64_t expires_unix_s;       /* 0: unknown */
     uint64_t generation;          /* another number after each change of the value */
 };
 
 /* Lends what `binding` holds, to requests of exactly the connector that its grant names. Checks the seal of both and value_sha256. */
 int vault_lend(struct vault *vault, const char *binding, const char *connector_fqn, struct vault_loan *ret_loan, struct err *err);
+/*
+ * Copies of both, whatever the binding's status says (a stale one is authorised again or revoked). Seals, binding name and
+ * value_sha256 are checked; results as vault_lend().
+ */
+int vault_binding_get(struct vault *vault, const char *binding, struct grant **ret_grant, struct secret **ret_value,
+    uint64_t *ret_generation, struct err *err);
 /*
  * The bindings as KEEPER_STATE tells them: [{"binding","kind","service","identity","connector_fqn","status","stale_reason"?,"default":bool,
  * "created_at"?,"last_used_at"?,"last_refreshed_at"? (RFC 3339),"account"?,"scope"?,"refresh_token_present":bool,"granted_scopes":[],
