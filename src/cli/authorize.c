@@ -35,13 +35,18 @@ int authorize_redirect_uri(struct cli *cli, char **ret_uri)
     return CODE_DONE;
 }
 
+static int open_page(const struct cli *cli, const char *url, struct err *err)
+{
+    return cli->browse ? cli->browse(url, cli->browse_userdata, err) : browser_open(url, err);
+}
+
 /* Prints the URL and starts a browser where there is one. True when the address has to be pasted. */
-static bool send_away(const char *url, bool no_browser)
+static bool send_away(const struct cli *cli, const char *url, bool no_browser)
 {
     struct err err = ERR_INIT;
-    bool here = !no_browser && browser_is_here();
+    bool here = !no_browser && (cli->browse || browser_is_here());
 
-    if (here && browser_open(url, &err) < 0) {
+    if (here && open_page(cli, url, &err) < 0) {
         cli_note("aileron: %s", err.message);
         here = false;
     }
@@ -169,7 +174,7 @@ int authorize(
     url = strdup(wire_get_str(&frame, URL_MAX));
     if (wire_end(&frame) < 0 || !url)
         return cli_failf(CODE_FAILED, "aileron daemon logs", "the keeper's answer is malformed");
-    if (send_away(url, no_browser)) {
+    if (send_away(cli, url, no_browser)) {
         tty = ask_terminal(NULL);
         if (tty >= 0)
             prompt_paste();
