@@ -5,8 +5,11 @@
 #include "broker/broker.h"
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "base/json.h"
 #include "base/magic.h"
+#include "broker/heads.h"
+#include "broker/verdict.h"
 #include "broker/verify.h"
 #include "crypt/digest.h"
 
@@ -114,36 +117,33 @@ void api_audit_get(struct broker *broker, const struct api_request *request, str
         api_reply_error(reply, 500, "audit_unreadable", err.message, err.hint);
 }
 
-/* A verification under way, and the newest receipt when it began: no valid chain of files may end before it. */
+/* A verification under way, and what the daemon had written when it began: no valid files may end before it. */
 struct verification {
+    struct broker *broker;
     struct api_reply *reply;
-    uint64_t seq;
+    uint64_t seq, signed_seq;
     char head[SHA256_TAGGED_MAX];
 };
 
-static void compare_with_head(const struct verification *verification, json_t *verdict)
+/* The vault's key as heads.jsonl writes it, or NULL. */
+static const char *vault_key(const struct broker *broker, struct buf *text)
 {
-    uint64_t events = (uint64_t) json_integer_value(json_object_get(verdict, "events"));
-    const char *head = json_get_str(verdict, "head");
-    bool is_cut = events < verification->seq;
+    const uint8_t *key = heads_vault_key(broker->heads);
 
-    if (!json_is_true(json_object_get(verdict, "intact")) || events > verification->seq)
-        return;
-    if (!is_cut && head && !strcmp(head, verification->head))
-        return;
-    json_object_set_new(verdict, "intact", json_false());
-    json_object_set_new(verdict, "where", json_sprintf("the end of the log, event %llu", (unsigned long long) events));
-    json_object_set_new(verdict, "what",
-        json_sprintf(is_cut ? "cut: the daemon has written %llu events" : "edited: the daemon has written another event %llu",
-            (unsigned long long) verification->seq));
+    return key && base64_encode(key, SIGN_PUBLIC_BYTES, text) == 0 ? buf_str(text) : NULL;
 }
 
 static void on_verdict(json_t *verdict, const struct err *err, void *userdata)
 {
     CLEANUP_FREE struct verification *verification = userdata;
 
+    CLEANUP(buf_free) struct buf key = BUF_INIT(AUDIT_KEY_MAX);
+
     if (verdict) {
-        compare_with_head(verification, verdict);
+        const struct verdict_facts facts = { verification->seq, verification->head, verification->signed_seq,
+            vault_key(verification->broker, &key) };
+
+        verdict_compare(verdict, &facts);
         api_reply_send(verification->reply, 200, verdict);
     } else {
         api_reply_error(verification->reply, 500, "verify_failed", err->message, err->hint);
@@ -159,7 +159,9 @@ void api_audit_verify(struct broker *broker, const struct api_request *request, 
     int r = -ENOMEM;
 
     if (verification && dir) {
+        verification->broker = broker;
         verification->reply = reply;
+        verification->signed_seq = heads_last_seq(broker->heads);
         verification->seq = receipts_head(broker->receipts, &hash);
         snprintf(verification->head, sizeof verification->head, "sha256:%s", hash);
         r = verify_start(broker->loop, broker->self_program, dir, on_verdict, verification, &err);

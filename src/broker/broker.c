@@ -257,6 +257,21 @@ static int start_receipts(struct broker *broker, struct err *err)
     return r;
 }
 
+static int ask_for_head(void *userdata, uint64_t seq, const uint8_t hash[SHA256_BYTES], keeper_reply_fn *fn, void *fn_userdata)
+{
+    struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
+
+    return keeper_sign_head(broker->keeper, seq, hash, fn, fn_userdata, NULL);
+}
+
+static int start_heads(struct broker *broker, struct err *err)
+{
+    CLEANUP_FREE char *dir = home_file(broker->home, "audit");
+    const struct heads_config config = { broker->loop, broker->receipts, dir, ask_for_head, broker };
+
+    return dir ? heads_new(&config, &broker->heads, err) : err_set(err, ENOMEM, "out of memory");
+}
+
 static void note_cache(const char *text)
 {
     log_warn("%s", text);
@@ -282,6 +297,10 @@ static int start_workers(struct broker *broker, struct err *err)
 
 static void on_keeper_changed(void *userdata)
 {
+    struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
+    uint8_t key[SIGN_PUBLIC_BYTES];
+
+    heads_key(broker->heads, keeper_head_key(broker->keeper, key) ? key : NULL);
 }
 
 static void on_keeper_lost(bool was_open, void *userdata)
@@ -289,6 +308,7 @@ static void on_keeper_lost(bool was_open, void *userdata)
     struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
     CLEANUP_FREE char *path = home_file(broker->home, "secrets.json");
 
+    heads_key(broker->heads, NULL);
     /* A keeper that died is a locked vault. */
     if (was_open && path)
         broker_receipt_service(broker, "vault.locked", json_pack("{s:s}", "aileron.vault.path", path), NULL);
@@ -386,6 +406,35 @@ static int start_keeper(struct broker *broker, struct err *err)
 
 /* --- the end --- */
 
+static void close_doors(struct broker *broker)
+{
+    if (broker->web)
+        web_stop(broker->web);
+    broker->changed_len = 0;
+    mcp_free(broker->mcp);
+    web_free(broker->web);
+    broker->mcp = NULL;
+    broker->web = NULL;
+}
+
+/* The last receipt; nobody can ask for anything any more. */
+static void note_stopped(struct broker *broker)
+{
+    int64_t uptime_s = (clock_boot_ms() - broker->started_boot_ms) / 1000;
+
+    if (!broker->running)
+        return;
+    broker->running = false;
+    broker_receipt_service(broker, "daemon.stopped", json_pack("{s:I}", "aileron.daemon.uptime_s", (json_int_t) uptime_s), NULL);
+    broker_sessions_save(broker, NULL);
+    log_info("stopped");
+}
+
+static void on_heads_finished(void *userdata)
+{
+    loop_stop(MAGIC_CAST(struct broker, userdata, BROKER_MAGIC)->loop);
+}
+
 static void on_stop_timer(void *userdata)
 {
     struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
@@ -395,7 +444,9 @@ static void on_stop_timer(void *userdata)
         call_stop_all(broker);
         return; /* the last one's end calls broker_drained() */
     }
-    loop_stop(broker->loop);
+    close_doors(broker);
+    note_stopped(broker);
+    heads_finish(broker->heads, on_heads_finished, broker);
 }
 
 void broker_drained(struct broker *broker)
@@ -446,6 +497,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
     if (!r)
         r = start_receipts(broker, err);
     if (!r)
+        r = start_heads(broker, err);
+    if (!r)
         r = keeper_events_new(broker->receipts, broker->keeper, &broker->keeper_events, err);
     if (!r)
         r = start_workers(broker, err);
@@ -466,13 +519,7 @@ int broker_run(struct broker *broker)
 {
     int r = loop_run(broker->loop);
 
-    if (broker->running) {
-        broker_receipt_service(broker, "daemon.stopped",
-            json_pack("{s:I}", "aileron.daemon.uptime_s", (json_int_t) ((clock_boot_ms() - broker->started_boot_ms) / 1000)),
-            NULL);
-        broker_sessions_save(broker, NULL);
-        log_info("stopped");
-    }
+    note_stopped(broker);
     return r < 0 ? 1 : broker->exit_code;
 }
 
@@ -480,16 +527,14 @@ void broker_free(struct broker *broker)
 {
     if (!broker)
         return;
-    if (broker->web)
-        web_stop(broker->web);
-    mcp_free(broker->mcp);
-    web_free(broker->web);
+    close_doors(broker);
     keeper_link_free(broker->keeper);
     pool_free(broker->pool);
     cache_free(broker->cache);
     connectors_free(broker->connectors);
     catalog_free(broker->catalog);
     keeper_events_free(broker->keeper_events);
+    heads_free(broker->heads);
     receipts_close(broker->receipts);
     session_table_free(broker->sessions);
     loop_timer_free(broker->stop_timer);

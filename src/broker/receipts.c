@@ -24,6 +24,8 @@ struct receipts {
     struct sync *sync;
     struct loop_timer *flush;
     json_t *empty;
+    receipts_watch_fn *watch;
+    void *watch_userdata;
     bool dirty;
     char trouble[ERR_MESSAGE_MAX];
 };
@@ -112,12 +114,25 @@ int receipts_append(struct receipts *receipts, const struct receipt *receipt, ch
     }
     if (ret_id)
         memcpy(ret_id, id, sizeof id);
+    if (receipts->watch)
+        receipts->watch(receipt->type, receipts->watch_userdata);
     return 0;
 }
 
 int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait)
 {
     return sync_request(receipts->sync, audit_fd(receipts->log), fn, userdata, ret_wait);
+}
+
+int receipts_sync(struct receipts *receipts, int fd)
+{
+    return sync_request(receipts->sync, fd, on_flushed, receipts, NULL);
+}
+
+void receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata)
+{
+    receipts->watch = fn;
+    receipts->watch_userdata = userdata;
 }
 
 uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash)

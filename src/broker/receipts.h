@@ -35,6 +35,11 @@ DEFINE_CLEANUP_PTR(struct receipts, receipts_close)
 int receipts_append(struct receipts *receipts, const struct receipt *receipt, char ret_id[ULID_ID_MAX], struct err *err);
 /* `fn` once everything appended so far is on disk. */
 int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
+/* Makes another file of the log durable, soon; nobody waits. */
+int receipts_sync(struct receipts *receipts, int fd);
+/* `fn` after each receipt, with its type; one watcher, NULL takes it away. It must not append. */
+typedef void receipts_watch_fn(const char *type, void *userdata);
+void receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata);
 /* The newest receipt: its number, and its hash as 64 hexadecimal digits (borrowed until the next one). */
 uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash);
 /* What is wrong with writing receipts, or NULL. */

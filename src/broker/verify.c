@@ -140,6 +140,27 @@ int verify_start(struct loop *loop, int self_program, const char *dir, verify_fn
     return r;
 }
 
+/* "heads" is for the caller of verify_start(), who may know the vault's key. */
+static json_t *verdict_json(const struct audit_verdict *verdict)
+{
+    const struct audit_anchor *anchor = &verdict->anchor;
+    json_t *body = json_pack("{s:b, s:I, s:I, s:s}", "intact", verdict->intact, "events", (json_int_t) verdict->events, "files",
+        (json_int_t) verdict->files, "head", verdict->head);
+
+    if (!verdict->intact) {
+        json_object_set_new(body, "where", json_string(verdict->where));
+        json_object_set_new(body, "what", json_string(verdict->what));
+    }
+    json_object_set_new(body, "anchor",
+        anchor->seq ? json_pack("{s:I, s:I, s:s, s:b}", "seq", (json_int_t) anchor->seq, "later", (json_int_t) anchor->later,
+                          "key", anchor->key, "confirmed", 0)
+                    : json_null());
+    json_object_set_new(body, "heads",
+        json_pack("{s:I, s:s, s:b, s:b}", "line", (json_int_t) verdict->head_line, "key", verdict->head_key, "is_last",
+            verdict->head_is_last, "made_anew", verdict->made_anew));
+    return body;
+}
+
 int verify_main(const char *dir)
 {
     const char *const readable[] = { dir, NULL };
@@ -154,12 +175,7 @@ int verify_main(const char *dir)
         fprintf(stderr, "aileron-broker: %s\n", err.message);
         return 1;
     }
-    CLEANUP_JSON json_t *body = json_pack("{s:b, s:I, s:I, s:s}", "intact", verdict.intact, "events", (json_int_t) verdict.events,
-        "files", (json_int_t) verdict.files, "head", verdict.head);
-    if (body && !verdict.intact) {
-        json_object_set_new(body, "where", json_string(verdict.where));
-        json_object_set_new(body, "what", json_string(verdict.what));
-    }
+    CLEANUP_JSON json_t *body = verdict_json(&verdict);
     if (!body || json_write(body, &text) < 0)
         return 1;
     return file_write_full(STDOUT_FILENO, text.data, text.len) < 0;

@@ -190,6 +190,28 @@ const struct command COMMAND_AUDIT_SHOW = {
     .run = run_show,
 };
 
+/* How far signatures of the vault hold the log, in words. */
+static void print_anchor(struct cli *cli, const json_t *verdict)
+{
+    const json_t *anchor = json_object_get(verdict, "anchor");
+    const char *why = json_get_str(anchor, "unconfirmed");
+    long long seq = json_integer_value(json_object_get(anchor, "seq"));
+    long long later = json_integer_value(json_object_get(anchor, "later"));
+
+    if (!json_is_object(anchor)) {
+        print_field(cli->out, "anchor", "none: no head of the log has been signed; that happens while the vault is open");
+        return;
+    }
+    print_fieldf(cli->out, "anchor", "anchored to seq %lld, %lld later", seq, later);
+    print_fieldf(cli->out, "key", "%s", json_get_str(anchor, "key"));
+    if (json_is_true(json_object_get(anchor, "confirmed")))
+        print_field(cli->out, "", "the vault's own key");
+    else if (why && !strcmp(why, "vault_made_anew"))
+        print_field(cli->out, "", "the key of the vault that was there before `vault.created`; it cannot be confirmed any more");
+    else
+        print_field(cli->out, "", "not confirmed while the vault is locked: `aileron vault unlock`, then verify again");
+}
+
 static int run_verify(struct cli *cli)
 {
     CLEANUP_JSON json_t *verdict = NULL;
@@ -207,7 +229,8 @@ static int run_verify(struct cli *cli)
     if (!intact) {
         const char *where = json_get_str(verdict, "where"), *what = json_get_str(verdict, "what");
 
-        return cli_failf(CODE_FAILED, "keep the files of the folder audit as they are; the receipts before this place are intact",
+        return cli_failf(CODE_FAILED,
+            "keep the files of the folder audit as they are; `--json` tells up to which receipt signatures hold",
             "the audit log is BROKEN at %s: %s", where ? where : "an unknown place", what ? what : "it does not match its chain");
     }
     files = json_integer_value(json_object_get(verdict, "files"));
@@ -215,6 +238,7 @@ static int run_verify(struct cli *cli)
         term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")), files,
         files == 1 ? "file" : "files");
     print_field(cli->out, "head", json_get_str(verdict, "head"));
+    print_anchor(cli, verdict);
     return CODE_DONE;
 }
 
@@ -222,8 +246,11 @@ const struct command COMMAND_AUDIT_VERIFY = {
     .name = "audit verify",
     .operands = "",
     .about = "check that no receipt was edited, cut or reordered",
-    .details = "Reads every receipt and compares the chain of hashes. Exits 0 when it is intact, 1 with the place of the first "
-               "fault when not.",
+    .details =
+        "Reads every receipt and compares the chain of hashes and the heads that the vault's key has signed. Exits 0 when all "
+        "is intact, 1 with the place of the first fault when not. What came after the newest signed head could be written anew "
+        "by whoever can write the files, and so could everything if the heads were cut away too: keep the head that this "
+        "command prints elsewhere to notice that.",
     .options = { OPTION_JSON },
     .run = run_verify,
 };
