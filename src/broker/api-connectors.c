@@ -1,6 +1,5 @@
 /*
- * Connectors and bindings over the API: what is installed, who uses it, what is
- * bound. No value of a credential is known here.
+ * Connectors over the API: what is installed, who uses it, what it asks for.
  */
 #include "broker/broker.h"
 
@@ -92,6 +91,20 @@ static const json_t *find(const json_t *stored, const char *name, bool *ret_seve
     return found;
 }
 
+/* The one, or NULL after answering. */
+static const json_t *find_or_answer(const json_t *stored, const char *name, struct api_reply *reply)
+{
+    bool several;
+    const json_t *item = find(stored, name, &several);
+
+    if (item && !several)
+        return item;
+    api_reply_error(reply, 404, "not_found",
+        several ? "several connectors begin like this" : "no connector with this hash is installed",
+        "aileron connector list shows them");
+    return NULL;
+}
+
 static int remove_one(struct broker *broker, const json_t *item, struct api_reply *reply, struct err *err)
 {
     const char *hash = json_get_str(item, "hash");
@@ -120,19 +133,14 @@ void api_connector_remove(struct broker *broker, const struct api_request *reque
     CLEANUP(catalog_list_free) struct catalog_list actions = { 0 };
     CLEANUP_JSON json_t *stored = NULL;
     struct err err = ERR_INIT;
-    bool several;
 
     if (store_list(broker->home->path, &stored, &err) < 0 || catalog_list(broker->catalog, &actions, &err) < 0) {
         api_reply_error(reply, 500, "store_unreadable", err.message, err.hint);
         return;
     }
-    const json_t *item = find(stored, request->name, &several);
-    if (!item || several) {
-        api_reply_error(reply, 404, "not_found",
-            several ? "several connectors begin like this" : "no connector with this hash is installed",
-            "aileron connector list shows them");
+    const json_t *item = find_or_answer(stored, request->name, reply);
+    if (!item)
         return;
-    }
     const char *hash = json_get_str(item, "hash");
     CLEANUP_JSON json_t *users = used_by(&actions, hash);
     if (json_array_size(users)) {
@@ -144,7 +152,53 @@ void api_connector_remove(struct broker *broker, const struct api_request *reque
         api_reply_send(reply, 200, json_pack("{s:s}", "removed", hash));
 }
 
-void api_bindings_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+static json_t *texts(char *const *list, size_t len)
 {
-    api_reply_send(reply, 200, json_pack("{s:O}", "bindings", keeper_bindings(broker->keeper)));
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < len; i++)
+        json_array_append_new(array, json_string(list[i]));
+    return array;
+}
+
+/* A manifest's client_secret is public (RFC 8252 §8.5), and whoever asks for consent needs it. */
+static json_t *credential_json(const struct manifest *manifest)
+{
+    const struct manifest_oauth2 *oauth2 = &manifest->oauth2;
+    json_t *json = json_pack("{s:s}", "kind", credential_kind_name(manifest->credential));
+
+    if (manifest->credential == CREDENTIAL_NONE)
+        return json;
+    json_object_update_new(json, json_pack("{s:s*, s:s*, s:s*}", "scope", manifest->credential_scope, "header",
+                                     manifest->credential_header, "format", manifest->credential_format));
+    if (manifest->credential == CREDENTIAL_OAUTH2)
+        json_object_set_new(json, "oauth2",
+            json_pack("{s:s, s:s, s:s*, s:s, s:s*, s:o}", "authorize_url", oauth2->authorize_url, "token_url", oauth2->token_url,
+                "revoke_url", oauth2->revoke_url, "client_id", oauth2->client_id, "client_secret", oauth2->client_secret,
+                "scopes", texts(oauth2->scopes, oauth2->scopes_len)));
+    return json;
+}
+
+void api_connector_get(struct broker *broker, const struct api_request *request, struct api_reply *reply)
+{
+    CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
+    CLEANUP_JSON json_t *stored = NULL;
+    struct err err = ERR_INIT;
+
+    if (store_list(broker->home->path, &stored, &err) < 0) {
+        api_reply_error(reply, 500, "store_unreadable", err.message, err.hint);
+        return;
+    }
+    const json_t *item = find_or_answer(stored, request->name, reply);
+    const char *hash = item ? json_get_str(item, "hash") : NULL;
+    if (!hash)
+        return;
+    if (connectors_get(broker->connectors, hash, &connector, &err) < 0) {
+        api_reply_error(reply, 422, "not_believed", err.message, err.hint);
+        return;
+    }
+    const struct manifest *manifest = connector->manifest;
+    api_reply_send(reply, 200,
+        json_pack("{s:s, s:s, s:s, s:o, s:o}", "fqn", manifest->name, "version", manifest->version, "hash", hash, "hosts",
+            texts(manifest->hosts, manifest->hosts_len), "credential", credential_json(manifest)));
 }

@@ -20,17 +20,6 @@ void api_health(struct broker *broker, const struct api_request *request, struct
     api_reply_send(reply, 200, json_pack("{s:s, s:s, s:i}", "status", "ok", "version", AILERON_VERSION, "pid", (int) getpid()));
 }
 
-static const char *vault_state_name(enum keeper_vault_state state)
-{
-    static const char *const names[] = {
-        [KEEPER_VAULT_MISSING] = "missing",
-        [KEEPER_VAULT_LOCKED] = "locked",
-        [KEEPER_VAULT_UNLOCKED] = "unlocked",
-        [KEEPER_VAULT_DEVELOPMENT] = "development",
-    };
-    return names[state];
-}
-
 static unsigned sessions_open(struct broker *broker)
 {
     CLEANUP_JSON json_t *list = session_list_json(broker->sessions);
@@ -74,6 +63,13 @@ static json_t *overrides(const struct broker_flags *flags)
     return list;
 }
 
+/* Given, and an open vault does not permit them. */
+static bool overrides_are_idle(const struct broker *broker)
+{
+    return (broker->flags->dev_ca || broker->flags->dev_connect_to_len) &&
+           keeper_vault_state(broker->keeper) == KEEPER_VAULT_UNLOCKED && !keeper_overrides_active(broker->keeper);
+}
+
 static void add_degraded(json_t *list, const char *what, const char *act)
 {
     if (what && *what)
@@ -93,7 +89,15 @@ static json_t *degraded(struct broker *broker)
     if (!broker->confined.landlock_abi)
         add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be",
             "use a kernel from 5.13 on with Landlock enabled");
+    if (heads_trouble(broker->heads)) {
+        snprintf(text, sizeof text, "the head of the audit log is not signed: %s", heads_trouble(broker->heads));
+        add_degraded(list, text, "receipts are written all the same; aileron audit verify tells up to which they are signed");
+    }
     add_degraded(list, keeper_degraded(broker->keeper), "see the log; `aileron daemon logs` shows it");
+    if (overrides_are_idle(broker))
+        add_degraded(list,
+            "the daemon was started with development overrides, but this vault was not made for them: they have no effect",
+            "stop it and start it without them; `aileron vault init --dev` makes a vault that permits them");
     return list;
 }
 
@@ -106,13 +110,14 @@ void api_status(struct broker *broker, const struct api_request *request, struct
     pool_stats(broker->pool, &stats);
     confine_describe(&broker->confined, confined, sizeof confined);
     clock_format(broker->started_unix_ms, started);
-    json_t *body = json_pack("{s:s, s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:o, s:o, s:{s:i, s:I}}",
+    json_t *body = json_pack("{s:s, s:i, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:o, s:b, s:o, s:{s:i, s:I}}",
         "version", AILERON_VERSION, "pid", (int) getpid(), "started_at", started, "uptime_s",
         (json_int_t) ((clock_boot_ms() - broker->started_boot_ms) / 1000), "url", facts->url, "socket", broker->home->daemon_sock,
         "home", broker->home->path, "log", log_path(), "vault_state", vault_state_name(keeper_vault_state(broker->keeper)),
         "counts", counts(broker), "confinement", "broker", confined, "keeper", keeper_confinement(broker->keeper), "worker",
-        *stats.confinement ? stats.confinement : "not started yet", "overrides", overrides(broker->flags), "degraded",
-        degraded(broker), "restarts", "keeper", (int) keeper_restarts(broker->keeper), "worker", (json_int_t) stats.replaced);
+        *stats.confinement ? stats.confinement : "not started yet", "overrides", overrides(broker->flags), "overrides_active",
+        keeper_overrides_active(broker->keeper), "degraded", degraded(broker), "restarts", "keeper",
+        (int) keeper_restarts(broker->keeper), "worker", (json_int_t) stats.replaced);
     api_reply_send(reply, 200, body);
 }
 

@@ -27,6 +27,7 @@ struct api_request {
     struct session *session; /* API_AGENT: whose token it was; NULL for the owner */
     const char *name;        /* the {name}, {id} or {hash} of the route; NULL */
     const json_t *query;     /* object of strings, never NULL */
+    const char *raw_query;   /* as it came, "" without one; never logged */
     const json_t *body;      /* object; NULL when there was none */
     int64_t wait_ms;         /* how long a gated call may park; 0 */
 };
@@ -49,15 +50,15 @@ typedef void api_fn(struct broker *broker, const struct api_request *request, st
 /* {"status":"ok","version","pid"} */
 api_fn api_health;
 /*
- * {"version","pid","started_at","uptime_s","url","socket","home","vault_state":"missing|locked|unlocked|development",
+ * {"version","pid","started_at","uptime_s","url","socket","home","vault_state":"missing|locked|unlocked",
  *  "counts":{"actions","actions_enabled","connectors","sessions_open","calls_running","workers","approvals_pending"},
- *  "confinement":{"broker","keeper","worker"}, "overrides":[text…], "degraded":[{"what","do"}…], "restarts":{"keeper","worker"}}
+ *  "confinement":{"broker","keeper","worker"}, "overrides":[text…],"overrides_active":bool, "degraded":[{"what","do"}…], "restarts":{"keeper","worker"}}
  */
 api_fn api_status;
 /* {"actions":[{"name","version","intent","enabled","gated","kind","connectors":[{"fqn","version","hash","ops"}],"idempotent","read_only","source"?,"signed","unsigned"}…],
  *  "load_errors":[{"class","message","file","line"}…]}; an agent sees enabled ones only */
 api_fn api_actions_list;
-/* one action: the list's fields plus "inputs","steps","approval","body","schema","description","mcp_name","hash","file" */
+/* one action: the list's fields plus "needs_credential","inputs","steps","approval","body","schema","description","mcp_name","hash","file" */
 api_fn api_action_get;
 /* PATCH {"enabled":bool} → the action */
 api_fn api_action_patch;
@@ -67,7 +68,7 @@ api_fn api_action_remove;
 api_fn api_action_install;
 /* POST {"text","file"} → {"valid":bool,"errors":[{"class","message","file","line"}…]} */
 api_fn api_action_validate;
-/* POST {"args":{}, "as"?:binding} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
+/* POST {"args":{}, "as"?:binding, or its last part} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
 api_fn api_action_run;
 /* {"connectors":[{"fqn","version","hash","unsigned","credential","hosts","ops"?,"used_by":[action…]}…]} */
 api_fn api_connectors_list;
@@ -75,8 +76,28 @@ api_fn api_connectors_list;
 api_fn api_connector_install;
 /* DELETE {hash} → {"removed":hash} */
 api_fn api_connector_remove;
-/* {"bindings":[…]} as the keeper states them: names, labels, grants; never a value */
+/* {hash}, or its first 6 or more digits → what a person consents to: {"fqn","version","hash","hosts":[],"credential":{"kind","scope"?,"header"?,"format"?,
+ *  "oauth2"?:{"authorize_url","token_url","revoke_url"?,"client_id","client_secret"?,"scopes":[]}}}; kind "none" without any other key */
+api_fn api_connector_get;
+/* {"state":"missing|locked|unlocked","path","auto_lock_s","overrides_active":bool,
+ *  "entries":[{"path","kind":"binding|login|token|secret","type","environment","labels":{}}…]}; never a value */
+api_fn api_vault_get;
+/* POST → {"state":"locked"} or 409 vault_missing. Opening goes through keeper.sock alone */
+api_fn api_vault_lock;
+/* {"bindings":[…]} as the keeper states them (vault_describe() of keeper/vault.h): names, labels, grants, never a value; and
+ *  "connector_installed":bool, "state":"active|stale|revoked|expired_no_refresh|no_grant|locked" */
 api_fn api_bindings_list;
+/* {kind}/{service}/{identity} → one of them */
+api_fn api_binding_get;
+/* DELETE → {"revoked":name,"note"?: what the provider could not be told}; 412 vault_locked */
+api_fn api_binding_revoke;
+/* POST {"binding"} → {"url","expires_in_s"}: a new consent of a binding that has a grant */
+api_fn api_oauth_start;
+/*
+ * GET, open to anybody: raw_query's state alone authorises. {"result":"connected|denied|unknown|failed|locked|busy|interrupted",
+ * "binding"?,"message"?,"hint"?}, which the HTTP door turns into a page.
+ */
+api_fn api_oauth_callback;
 /* {"events":[…]} query: since until type session connector class limit before */
 api_fn api_audit_list;
 api_fn api_audit_get;

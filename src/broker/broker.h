@@ -10,6 +10,7 @@
 #include "broker/catalog.h"
 #include "broker/connectors.h"
 #include "broker/discovery.h"
+#include "broker/heads.h"
 #include "broker/keeper-events.h"
 #include "broker/keeper-link.h"
 #include "broker/receipts.h"
@@ -47,9 +48,11 @@ struct broker {
     struct loop *loop;
     struct discovery *discovery;
     struct receipts *receipts;
+    struct heads *heads;
     struct keeper_link *keeper;
     struct keeper_events *keeper_events;
-    unsigned locking; /* POST /v1/vault/lock under way: the lock that follows is a person's */
+    unsigned callbacks; /* GET /oauth2/callback under way */
+    unsigned locking;   /* POST /v1/vault/lock under way: the lock that follows is a person's */
     struct cache *cache;
     struct pool *pool;
     struct catalog *catalog;
@@ -89,6 +92,9 @@ DEFINE_CLEANUP_PTR(struct broker, broker_free)
 
 /* A clean stop: no new calls, running ones get a moment. */
 void broker_stop(struct broker *broker);
+/* "missing", "locked", "unlocked" */
+const char *vault_state_name(enum keeper_vault_state state);
+
 /* The last call of a stopping broker has ended. */
 void broker_drained(struct broker *broker);
 

@@ -20,6 +20,7 @@ struct route {
     const char *path;
     api_fn *function;
     enum route_who who;
+    bool page; /* for a browser: the query is passed on as it came, the answer becomes a page */
 };
 
 #define ROUTE_NAME_MAX 512

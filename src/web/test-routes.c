@@ -25,7 +25,14 @@ UNUSED_API(api_action_patch)
 UNUSED_API(api_action_remove)
 UNUSED_API(api_connectors_list)
 UNUSED_API(api_connector_install)
+UNUSED_API(api_connector_get)
 UNUSED_API(api_connector_remove)
+UNUSED_API(api_vault_get)
+UNUSED_API(api_vault_lock)
+UNUSED_API(api_binding_get)
+UNUSED_API(api_binding_revoke)
+UNUSED_API(api_oauth_start)
+UNUSED_API(api_oauth_callback)
 UNUSED_API(api_bindings_list)
 UNUSED_API(api_audit_list)
 UNUSED_API(api_audit_verify)
@@ -55,6 +62,9 @@ static void test_found(void **state)
     assert_ptr_equal(found("POST", "/v1/actions/validate", "")->function, api_action_validate);
     assert_ptr_equal(found("GET", "/v1/audit/verify", "")->function, api_audit_verify);
     assert_ptr_equal(found("GET", "/v1/audit/aud_X", "aud_X")->function, api_audit_get);
+    assert_ptr_equal(found("GET", "/v1/bindings/oauth2/google/me", "oauth2/google/me")->function, api_binding_get);
+    assert_ptr_equal(found("DELETE", "/v1/bindings/api_key/x/y.z", "api_key/x/y.z")->function, api_binding_revoke);
+    assert_ptr_equal(found("POST", "/v1/bindings/oauth2/start", "")->function, api_oauth_start);
     assert_ptr_equal(found("DELETE", "/v1/connectors/sha256:00", "sha256:00")->function, api_connector_remove);
 }
 
@@ -82,6 +92,13 @@ static void test_agents(void **state)
     assert_int_equal(found("GET", "/v1/audit", "")->who, ROUTE_OWNER);
     assert_int_equal(found("PATCH", "/v1/config", "")->who, ROUTE_OWNER);
     assert_int_equal(found("GET", "/v1/health", "")->who, ROUTE_OPEN);
+    assert_int_equal(found("GET", "/v1/vault", "")->who, ROUTE_OWNER);
+    assert_int_equal(found("POST", "/v1/vault/lock", "")->who, ROUTE_OWNER);
+    assert_int_equal(found("GET", "/v1/bindings/a/b/c", "a/b/c")->who, ROUTE_OWNER);
+    assert_int_equal(found("DELETE", "/v1/bindings/a/b/c", "a/b/c")->who, ROUTE_OWNER);
+    assert_int_equal(found("POST", "/v1/bindings/oauth2/start", "")->who, ROUTE_OWNER);
+    assert_int_equal(found("GET", "/v1/connectors/sha256:00", "sha256:00")->who, ROUTE_OWNER);
+    assert_true(found("GET", "/oauth2/callback", "")->who == ROUTE_OPEN && found("GET", "/oauth2/callback", "")->page);
 }
 
 int main(void)

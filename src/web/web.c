@@ -14,6 +14,7 @@
 #include "broker/api.h"
 #include "loop/loop.h"
 #include "web/guard.h"
+#include "web/page.h"
 #include "web/routes.h"
 #include "wire/limits.h"
 
@@ -50,6 +51,7 @@ struct web_request {
     struct web *web;
     struct evhttp_request *http;
     struct api_reply *reply;
+    bool page; /* answered with a page */
     TAILQ_ENTRY(web_request) link;
 };
 
@@ -74,11 +76,11 @@ struct web {
 
 /* ---- answers ---- */
 
-static void add_common_headers(struct evhttp_request *http)
+static void add_common_headers(struct evhttp_request *http, const char *type)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(http);
 
-    evhttp_add_header(headers, "Content-Type", "application/json");
+    evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
 }
@@ -92,8 +94,31 @@ static void send_json(struct evhttp_request *http, int status, const json_t *bod
         status = 500;
     if (out)
         evbuffer_add(out, buf_str(&text), text.len);
-    add_common_headers(http);
+    add_common_headers(http, "application/json");
     evhttp_send_reply(http, status, NULL, out);
+    if (out)
+        evbuffer_free(out);
+}
+
+/* A page for a browser: it loads nothing, tells nobody where it came from and is not kept. */
+static void send_page(struct evhttp_request *http, int status, const json_t *answer)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(http);
+    CLEANUP(buf_free) struct buf text = BUF_INIT(256 * KIB);
+    struct evbuffer *out = evbuffer_new();
+    char csp[PAGE_CSP_MAX];
+
+    if (!out || page_render(answer, &text) < 0 || !page_csp(csp)) {
+        evhttp_send_reply(http, 500, NULL, NULL);
+    } else {
+        evbuffer_add(out, buf_str(&text), text.len);
+        add_common_headers(http, "text/html; charset=utf-8");
+        evhttp_add_header(headers, "Content-Security-Policy", csp);
+        evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+        evhttp_add_header(headers, "X-Frame-Options", "DENY");
+        evhttp_add_header(headers, "Cross-Origin-Opener-Policy", "same-origin");
+        evhttp_send_reply(http, status, NULL, out);
+    }
     if (out)
         evbuffer_free(out);
 }
@@ -111,7 +136,10 @@ static void on_reply(void *userdata, int status, json_t *body)
     struct web_request *request = MAGIC_CAST(struct web_request, userdata, REQUEST_MAGIC);
 
     TAILQ_REMOVE(&request->web->waiting, request, link);
-    send_json(request->http, status, body);
+    if (request->page)
+        send_page(request->http, status, body);
+    else
+        send_json(request->http, status, body);
     json_decref(body);
     request->magic = 0;
     free(request);
@@ -273,15 +301,23 @@ static void call_api(
     waiting->web = door->web;
     waiting->http = http;
     waiting->reply = reply;
+    waiting->page = route->page;
     TAILQ_INSERT_TAIL(&door->web->waiting, waiting, link);
     route->function(door->web->broker, request, reply);
+}
+
+static const char *raw_query(struct evhttp_request *http)
+{
+    const char *raw = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(http));
+
+    return raw ? raw : "";
 }
 
 /* Reads what the route needs and calls it. */
 static void serve_route(const struct door *door, struct evhttp_request *http, const struct route *route, const char *name,
     struct api_request *request)
 {
-    CLEANUP_JSON json_t *query = request_query(http);
+    CLEANUP_JSON json_t *query = route->page ? json_object() : request_query(http);
     CLEANUP_JSON json_t *body = NULL;
     struct err err = ERR_INIT;
 
@@ -301,6 +337,7 @@ static void serve_route(const struct door *door, struct evhttp_request *http, co
     }
     request->name = *name ? name : NULL;
     request->query = query;
+    request->raw_query = raw_query(http);
     request->body = body;
     request->wait_ms = request_wait_ms(http);
     call_api(door, http, route, request);
