@@ -7,6 +7,7 @@
 #include "base/encode.h"
 #include "cli/help.h"
 #include "cli/http.h"
+#include "cli/passphrase.h"
 #include "cli/print.h"
 #include "cli/term.h"
 #include "store/semver.h"
@@ -328,7 +329,7 @@ int cli_fail_answer(const struct cli_answer *answer)
         return cli_failf(CODE_FAILED, hint, "%s", message);
     err_set(&err, EIO, "%s (%s)", message, class);
     if (locked)
-        err_hint(&err, "aileron vault unlock");
+        err_hint(&err, "aileron vault unlock, or %s", passphrase_ways());
     else if (audit_id && *audit_id)
         err_hint(&err, "aileron audit show %s tells more; the log: aileron daemon logs", audit_id);
     else

@@ -6,9 +6,11 @@
 #include "cli/cli.h"
 #include "cli/convert.h"
 #include "cli/inputs.h"
+#include "cli/passphrase.h"
 #include "cli/print.h"
 #include "cli/rows.h"
 #include "cli/term.h"
+#include "cli/unlock.h"
 
 #include "base/file.h"
 
@@ -86,7 +88,8 @@ static int collect(struct cli *cli, const json_t *inputs, json_t **ret_args, str
     return 0;
 }
 
-static int build_args(struct cli *cli, const char *name, json_t **ret_args)
+/* *ret_needs_credential: some step of it acts with one. */
+static int build_args(struct cli *cli, const char *name, json_t **ret_args, bool *ret_needs_credential)
 {
     CLEANUP_FREE char *path = cli_path("/v1/actions/", name, "");
     CLEANUP_JSON json_t *action = NULL;
@@ -97,6 +100,7 @@ static int build_args(struct cli *cli, const char *name, json_t **ret_args)
 
     if (code)
         return code;
+    *ret_needs_credential = json_is_true(json_object_get(action, "needs_credential"));
     inputs = json_object_get(action, "inputs");
     if (collect(cli, inputs, ret_args, &err) < 0) {
         code = cli_fail(CODE_USAGE, &err);
@@ -131,6 +135,29 @@ static int put_output(struct cli *cli, const json_t *answer)
     return CODE_DONE;
 }
 
+/* A locked vault is opened first when somebody can be asked. Otherwise the daemon's own failure tells it, and leaves its receipt. */
+static int open_vault(struct cli *cli)
+{
+    CLEANUP_PTR(keeper_close) struct keeper *keeper = NULL;
+    int code;
+
+    if (passphrase_source(cli) == PASSPHRASE_NOWHERE)
+        return CODE_DONE;
+    code = keeper_open(cli, &keeper);
+    if (code || keeper_state(keeper) != KEEPER_VAULT_LOCKED)
+        return code;
+    return cli_prove_passphrase(cli, keeper, "Vault passphrase: ", NULL);
+}
+
+static int check_stdin(struct cli *cli)
+{
+    const char *args = args_value(cli->args, "args"), *file = args_value(cli->args, "passphrase-file");
+
+    if (args && file && !strcmp(args, "-") && !strcmp(file, "-"))
+        return cli_failf(CODE_USAGE, NULL, "arguments and passphrase cannot both come from standard input");
+    return CODE_DONE;
+}
+
 static int run_run(struct cli *cli)
 {
     const char *name = args_word(cli->args, 0), *binding = args_value(cli->args, "as");
@@ -138,8 +165,13 @@ static int run_run(struct cli *cli)
     CLEANUP_JSON json_t *args = NULL;
     CLEANUP_JSON json_t *body = NULL;
     CLEANUP_FREE char *path = cli_path("/v1/actions/", name, "/run");
-    int code = build_args(cli, name, &args);
+    bool needs_credential = false;
+    int code = check_stdin(cli);
 
+    if (!code)
+        code = build_args(cli, name, &args, &needs_credential);
+    if (!code && needs_credential)
+        code = open_vault(cli);
     if (code)
         return code;
     body = json_pack("{s:O,s:s*}", "args", args, "as", binding);
@@ -165,15 +197,20 @@ const struct command COMMAND_ACTION_RUN = {
                "that takes several values is given several times. --args takes all arguments at once as a JSON object, from the command "
                "line, from @FILE, or from standard input with -.\n"
                "\n"
+               "An action that acts with a credential opens a locked vault first: with --passphrase-file, AILERON_VAULT_PASSPHRASE, or by "
+               "asking at the terminal. Of several bindings the default is used, or the one named by --as: an identity such as work, or a "
+               "full name.\n"
+               "\n"
                "The output goes to standard output as JSON. --json prints the whole answer instead: output, steps, audit id, connector and "
                "binding, or the failure. A missing input prints the action's own usage and exits 2. A failed action exits 1, a locked vault "
                "3, a call that waits for an approval 75.",
     .words_min = 1,
     .words_max = 1,
+    .passphrase = true,
     .options = {
         { "arg", 0, "NAME=VALUE", true, "one argument" },
         { "args", 0, "JSON|@FILE|-", false, "all arguments" },
-        { "as", 0, "BINDING", false, "the binding to use, such as oauth2/google/me" },
+        { "as", 0, "NAME", false, "the account to act as: an identity, or a binding's full name" },
         OPTION_JSON,
     },
     .run = run_run,

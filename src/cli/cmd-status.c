@@ -69,6 +69,15 @@ static long long count(const json_t *status, const char *name)
     return json_integer_value(json_object_get(json_object_get(status, "counts"), name));
 }
 
+static const char *vault_words(const char *state)
+{
+    if (state && !strcmp(state, "locked"))
+        return "locked: aileron vault unlock";
+    if (state && !strcmp(state, "missing"))
+        return "missing: the first command that needs it creates it";
+    return state;
+}
+
 static void put_status(FILE *out, const json_t *status)
 {
     char uptime[PRINT_TIME_MAX], started[PRINT_TIME_MAX];
@@ -83,7 +92,7 @@ static void put_status(FILE *out, const json_t *status)
     print_field(out, "home", json_get_str(status, "home"));
     print_field(out, "socket", json_get_str(status, "socket"));
     print_field(out, "url", json_get_str(status, "url"));
-    print_field(out, "vault", json_get_str(status, "vault_state"));
+    print_field(out, "vault", vault_words(json_get_str(status, "vault_state")));
     print_fieldf(out, "actions", "%lld, %lld enabled", count(status, "actions"), count(status, "actions_enabled"));
     print_fieldf(out, "connectors", "%lld", count(status, "connectors"));
     print_fieldf(out, "now", "%lld calls running, %lld approvals pending, %lld sessions open, %lld workers",

@@ -63,20 +63,6 @@ static enum domain_kinship kinship(const char *hostport, const struct url *token
     return domain_compare(host.host, token->host);
 }
 
-unsigned consent_strange_hosts(const json_t *connector)
-{
-    const json_t *host;
-    struct url token;
-    unsigned strange = 0;
-    size_t i;
-
-    if (!is_oauth2(connector) || !token_host(connector, &token))
-        return 0;
-    json_array_foreach(json_object_get(connector, "hosts"), i, host) strange +=
-        kinship(json_string_value(host) ? json_string_value(host) : "", &token) != DOMAIN_SAME;
-    return strange;
-}
-
 /* `origin` is that of the manifest's host, by https or, for this machine, http. */
 static bool is_granted(const json_t *before, const char *hostport)
 {
@@ -109,6 +95,9 @@ static void put_host(FILE *file, const struct consent *consent, const char *host
         put_mark(file, STYLE_WARN, "NEW");
     if (kin == DOMAIN_OTHER)
         put_mark(file, STYLE_BAD, "! NOT OF THE PROVIDER'S DOMAIN");
+    if (kin == DOMAIN_SHARED)
+        fprintf(file, "  %sunder %s as its provider is; others may have names there too%s", term_style(file, STYLE_WARN),
+            domain_registered(token->host), term_end(file));
     fputc('\n', file);
 }
 
@@ -146,6 +135,7 @@ static void put_warnings(FILE *file, const json_t *connector)
 
         switch (kinship(hostport, &token)) {
         case DOMAIN_SAME:
+        case DOMAIN_SHARED:
             continue;
         case DOMAIN_OTHER:
             buf_printf(&text,

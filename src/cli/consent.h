@@ -21,8 +21,6 @@ struct consent {
 
 /* The whole text, up to but without the question. Everything of the manifest is cleaned. */
 void consent_print(FILE *file, const struct consent *consent);
-/* How many hosts share no registrable domain with the token URL; 0 for api_key. */
-unsigned consent_strange_hosts(const json_t *connector);
 /* True for a client id that stands for one still to be put in. */
 bool consent_is_placeholder(const char *client_id);
 /*

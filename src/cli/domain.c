@@ -33,6 +33,23 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
+const char *domain_registered(const char *host)
+{
+    const char *found = NULL, *at = host;
+
+    if (!list() || is_address(host))
+        return NULL;
+    while (*at && !psl_is_public_suffix2(list(), at, PSL_TYPE_ICANN)) {
+        const char *dot = strchr(at, '.');
+
+        found = at;
+        if (!dot)
+            break;
+        at = dot + 1;
+    }
+    return found;
+}
+
 enum domain_kinship domain_compare(const char *host, const char *other)
 {
     const char *ours, *theirs;
@@ -45,5 +62,9 @@ enum domain_kinship domain_compare(const char *host, const char *other)
         return DOMAIN_UNKNOWN;
     ours = psl_registrable_domain(list(), host);
     theirs = psl_registrable_domain(list(), other);
-    return ours && theirs && !strcmp(ours, theirs) ? DOMAIN_SAME : DOMAIN_OTHER;
+    if (ours && theirs && !strcmp(ours, theirs))
+        return DOMAIN_SAME;
+    ours = domain_registered(host);
+    theirs = domain_registered(other);
+    return ours && theirs && !strcmp(ours, theirs) ? DOMAIN_SHARED : DOMAIN_OTHER;
 }
