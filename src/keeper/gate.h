@@ -1,6 +1,7 @@
 /*
  * The permission table of a door: which frames a peer may send, and when. A frame
- * that no row allows at this moment ends the peer. Pure.
+ * that no row allows at this moment ends the peer. A vault that is not open is no
+ * offence, for it may have locked itself a moment ago: such a request is read and answered. Pure.
  */
 #ifndef KEEPER_GATE_H
 #define KEEPER_GATE_H
@@ -14,8 +15,10 @@
 enum {
     GATE_OFF = 1,            /* known, but not to be used through this door */
     GATE_ONCE = 2,           /* a second one is out of turn */
-    GATE_NEEDS_UNLOCKED = 4, /* only while the vault is open (development credentials count as open) */
+    GATE_NEEDS_UNLOCKED = 4, /* answered with KEEPER_LOCKED or KEEPER_MISSING while the vault is not open */
     GATE_FIRST = 8,          /* may come before CONFIGURE; every other row must wait for it */
+    GATE_IDLE = 16,          /* only while no request of this peer is under way */
+    GATE_IN_FLOW = 32,       /* only while an OAuth flow of this peer is under way */
 };
 
 #define GATE_ROWS_MAX 64
@@ -35,9 +38,17 @@ struct gate {
     uint64_t used; /* one bit a row */
     bool configured;
     bool unlocked;
+    bool busy;
+    bool in_flow;
 };
 
-/* The function for this frame type and marks the row as used; NULL when the frame is out of turn. */
-gate_fn *gate_pass(struct gate *gate, uint16_t type);
+enum gate_verdict {
+    GATE_REFUSED, /* out of turn: the peer ends */
+    GATE_LOCKED,  /* to be read to its end and answered: not while the vault is not open */
+    GATE_PASSED
+};
+
+/* What becomes of a frame of this type now; marks the row as used. *ret_fn is set unless refused. */
+enum gate_verdict gate_pass(struct gate *gate, uint16_t type, gate_fn **ret_fn);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * aileron-keeper: the only program that holds credentials. Started by the broker
- * with their channel on descriptor 3. Everything it needs from the file system is
+ * with their channel on descriptor 3 and keeper.sock, listening, on descriptor 4. Everything it needs from the file system is
  * read first; then it locks itself down, and only then does it read the first
  * byte of a peer. It writes one-line diagnostics to standard error and nothing else.
  */
@@ -15,10 +15,20 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
+#include "keeper/attempts.h"
+#include "keeper/client.h"
+#include "keeper/derive.h"
+#include "keeper/http.h"
+#include "keeper/lock.h"
 #include "keeper/lockdown.h"
 #include "keeper/memory.h"
+#include "keeper/oauth.h"
+#include "keeper/owner.h"
+#include "keeper/receipts.h"
 #include "keeper/session.h"
+#include "keeper/ticket.h"
 #include "keeper/trust.h"
+#include "keeper/vault.h"
 
 #include "base/banned.h"
 
@@ -32,14 +42,14 @@ struct options {
     struct overrides overrides;
 };
 
-/* In the order of making; released in the reverse one. */
 struct keeper {
     struct trust trust;
-    struct vault *vault;
-    struct loop *loop;
+    struct overrides *overrides;
     struct resolver *resolver;
-    struct session *session;
+    struct parts parts;
+    bool has_door;
     int reason;
+    char degraded[DEGRADED_MAX];
 };
 
 static int options_read(int argc, char **argv, struct options *options, struct err *err)
@@ -70,25 +80,27 @@ static int options_read(int argc, char **argv, struct options *options, struct e
     return 0;
 }
 
-/* The channel must be there and be what we think it is. */
-static int channel_check(struct err *err)
+/* The channel must be there and be what we think it is; so must the owner's door, if there is one. */
+static int doors_check(bool *ret_has_door, struct err *err)
 {
-    int type = 0;
+    int type = 0, door = owner_door_check(KEEPER_OWNER_FD);
     socklen_t len = sizeof type;
 
-    if (getsockopt(KEEPER_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+    if (getsockopt(KEEPER_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET || door < 0)
         return err_set(err, EINVAL, "aileron-keeper is started by aileron-broker, not by hand");
+    *ret_has_door = door > 0;
     return 0;
 }
 
-static void files_limit_raise(void)
+/* Raises the soft limit to `wanted`, or to the hard limit when that is less. */
+static void limit_raise(int resource, rlim_t wanted)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+    if (getrlimit((__rlimit_resource_t) resource, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
-    limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit((__rlimit_resource_t) resource, &limit);
 }
 
 /* Libraries that read files or the environment when they start, while they still may. */
@@ -99,7 +111,8 @@ static int libraries_start(struct err *err)
     clearenv();
     umask(077);
     signal(SIGPIPE, SIG_IGN);
-    files_limit_raise();
+    limit_raise(RLIMIT_NOFILE, FILES_WANTED);
+    limit_raise(RLIMIT_MEMLOCK, RLIM_INFINITY); /* each secret is a locked page of its own */
     r = memory_wipe_on_release(err);
     if (r < 0)
         return r;
@@ -109,26 +122,31 @@ static int libraries_start(struct err *err)
     return 0;
 }
 
-static int keeper_load(struct keeper *keeper, const struct options *options, struct err *err)
+static int keeper_load(struct keeper *keeper, struct options *options, struct err *err)
 {
+    struct parts *parts = &keeper->parts;
     int r = trust_load(options->dev_ca, &keeper->trust, err);
 
+    keeper->overrides = &options->overrides;
     if (r == 0)
-        r = vault_new(options->home, &keeper->vault, err);
+        r = vault_new(options->home, &parts->vault, err);
     if (r == 0)
-        r = loop_new(&keeper->loop, err);
+        r = loop_new(&parts->loop, err);
     if (r == 0)
-        r = resolver_new(keeper->loop, NULL, &keeper->resolver, err);
+        r = resolver_new(parts->loop, NULL, &keeper->resolver, err);
     return r;
 }
 
-static const char *degraded_describe(const struct keeper *keeper, char out[DEGRADED_MAX])
+/* Asked whenever it is told, for memory may run short later. */
+static const char *degraded_describe(void *userdata)
 {
+    struct keeper *keeper = userdata;
     bool locked = secret_memory_is_locked(), trusts = trust_has_system(&keeper->trust);
 
-    snprintf(out, DEGRADED_MAX, "%s%s%s", trusts ? "" : "no system CA certificates, https fails: install ca-certificates",
-        !trusts && !locked ? "; " : "", locked ? "" : "secrets are not locked in memory: raise RLIMIT_MEMLOCK");
-    return out;
+    snprintf(keeper->degraded, sizeof keeper->degraded, "%s%s%s",
+        trusts ? "" : "no system CA certificates, https fails: install ca-certificates", !trusts && !locked ? "; " : "",
+        locked ? "" : "secrets are not locked in memory: raise RLIMIT_MEMLOCK");
+    return keeper->degraded;
 }
 
 static void on_end(int reason, void *userdata)
@@ -136,14 +154,14 @@ static void on_end(int reason, void *userdata)
     struct keeper *keeper = userdata;
 
     keeper->reason = reason;
-    loop_stop(keeper->loop);
+    loop_stop(keeper->parts.loop);
 }
 
 static void on_signal(int number, void *userdata)
 {
     struct keeper *keeper = userdata;
 
-    loop_stop(keeper->loop);
+    loop_stop(keeper->parts.loop);
 }
 
 static void on_said_hello(void *userdata)
@@ -153,24 +171,71 @@ static void on_said_hello(void *userdata)
     trust_complete(&keeper->trust);
 }
 
+static void on_overrides(bool active, void *userdata)
+{
+    struct keeper *keeper = userdata;
+
+    keeper->overrides->active = active;
+}
+
+static void on_bindings_changed(void *userdata)
+{
+    struct keeper *keeper = userdata;
+
+    lock_changed(keeper->parts.lock);
+}
+
+/* Everything that needs the channel to the broker, in the order of making. */
+static int parts_make(struct keeper *keeper, bool overrides_given, struct err *err)
+{
+    struct parts *parts = &keeper->parts;
+    const struct http_context http = { parts->loop, parts->vault, keeper->resolver, keeper->overrides, &keeper->trust };
+    const struct lock_context lock = { parts, overrides_given, on_overrides, keeper };
+    struct oauth_context oauth = { parts->loop, parts->vault, NULL, NULL, on_bindings_changed, keeper };
+    int r = http_new(&http, session_answer, parts->session, &parts->http);
+
+    if (r == 0)
+        r = receipts_new(parts->loop, session_channel(parts->session), &parts->receipts);
+    oauth.http = parts->http;
+    oauth.receipts = parts->receipts;
+    if (r == 0)
+        r = oauth_new(&oauth, &parts->oauth);
+    if (r == 0 || r == -ENOSYS)
+        r = derive_new(parts->loop, &parts->derive);
+    if (r == -ENOSYS)
+        r = 0;
+    if (r == 0)
+        r = attempts_new(parts, &parts->attempts);
+    if (r == 0)
+        r = tickets_new(&parts->tickets);
+    if (r == 0)
+        r = lock_new(&lock, &parts->lock);
+    if (r == 0 && keeper->has_door)
+        r = owner_new(parts, KEEPER_OWNER_FD, &parts->owner);
+    return r < 0 ? err_errno(err, -r, "cannot start") : 0;
+}
+
 static int keeper_serve(
     struct keeper *keeper, const struct options *options, const struct confine_report *report, struct err *err)
 {
-    const struct http_context context = { keeper->loop, keeper->vault, keeper->resolver, &options->overrides,
-        &keeper->trust };
-    char confinement[256], degraded[DEGRADED_MAX];
+    char confinement[256];
     const struct session_hello hello = {
         .confinement = confine_describe(report, confinement, sizeof confinement),
-        .overrides_active = options->dev_ca != NULL || options->overrides.len > 0,
-        .degraded = degraded_describe(keeper, degraded),
+        .overrides_given = options->dev_ca != NULL || options->overrides.len > 0,
+        .degraded = degraded_describe,
+        .userdata = keeper,
     };
-    int r = session_new(&context, KEEPER_CHANNEL_FD, &hello, on_end, keeper, &keeper->session, err);
+    int r = session_new(&keeper->parts, KEEPER_CHANNEL_FD, &hello, on_end, keeper, &keeper->parts.session, err);
 
     if (r == 0)
-        r = loop_defer(keeper->loop, on_said_hello, keeper);
+        r = parts_make(keeper, hello.overrides_given, err);
+    if (r == 0)
+        r = session_say_hello(keeper->parts.session, err);
+    if (r == 0)
+        r = loop_defer(keeper->parts.loop, on_said_hello, keeper);
     if (r < 0)
         return r;
-    r = loop_run(keeper->loop);
+    r = loop_run(keeper->parts.loop);
     if (r < 0)
         return err_errno(err, -r, "the event loop failed");
     if (keeper->reason < 0)
@@ -178,12 +243,23 @@ static int keeper_serve(
     return 0;
 }
 
+/* Labels and tokens that are not on disk yet are written while everything is still there. */
 static void keeper_release(struct keeper *keeper)
 {
-    session_free(keeper->session);
+    struct parts *parts = &keeper->parts;
+
+    owner_free(parts->owner);
+    attempts_free(parts->attempts);
+    derive_free(parts->derive);
+    tickets_free(parts->tickets);
+    oauth_free(parts->oauth);
+    lock_free(parts->lock);
+    http_free(parts->http);
+    receipts_free(parts->receipts);
+    session_free(parts->session);
     resolver_free(keeper->resolver);
-    loop_free(keeper->loop);
-    vault_free(keeper->vault);
+    loop_free(parts->loop);
+    vault_free(parts->vault);
     trust_free(&keeper->trust);
 }
 
@@ -195,14 +271,15 @@ static int keeper_run(int argc, char **argv, struct err *err)
     int r = options_read(argc, argv, &options, err);
 
     if (r == 0)
-        r = channel_check(err);
+        r = doors_check(&keeper.has_door, err);
     if (r == 0)
         r = libraries_start(err);
     if (r == 0)
         r = keeper_load(&keeper, &options, err);
     if (r < 0)
         return r;
-    if (loop_signal(keeper.loop, SIGTERM, on_signal, &keeper) < 0 || loop_signal(keeper.loop, SIGINT, on_signal, &keeper) < 0)
+    if (loop_signal(keeper.parts.loop, SIGTERM, on_signal, &keeper) < 0 ||
+        loop_signal(keeper.parts.loop, SIGINT, on_signal, &keeper) < 0)
         return err_set(err, EIO, "cannot watch signals");
     r = lockdown(options.home, &report, err);
     if (r < 0)
