@@ -15,6 +15,7 @@
 #include "base/banned.h"
 
 #define NAME_MAX_LEN 200
+#define LABEL_MAX    1024 /* bytes of a label's value that the keeper takes */
 #define INDENT       "    "
 
 static const char *text_of(const json_t *object, const char *key)
@@ -275,7 +276,7 @@ int consent_spec(const struct consent *consent, json_t **ret_spec, struct err *e
         return -EINVAL;
     if (!is_oauth2(consent->connector))
         spec_api_key(credential, spec);
-    if (*text_of(credential, "scope"))
+    if (*text_of(credential, "scope") && strlen(text_of(credential, "scope")) <= LABEL_MAX)
         json_object_set_new(spec, "labels", json_pack("{s:s}", "scope", text_of(credential, "scope")));
     *ret_spec = TAKE_PTR(spec);
     return 0;

@@ -12,7 +12,7 @@
 
 #include "base/banned.h"
 
-#define NAME_WIDTH   20
+#define NAME_WIDTH   24
 #define OPTION_WIDTH 26
 
 static const char EXIT_CODES[] =
