@@ -13,7 +13,7 @@
  * LIMIT_HTTP_REQUESTS_PER_CALL + 1 are sent, so that the broker can refuse the last one;
  * more get -1 without a frame. `aileron-worker --compile` sends READY,
  * gets one COMPILE, answers COMPILED or REFUSED and exits; `--unpack` gets one UNPACK, answers FILE … UNPACKED, or
- * REFUSED, and exits. Anything out of turn ends the worker, and makes the broker kill it.
+ * REFUSED, and exits; `--pack`, which the command line starts, gets FILE … PACK, answers PACKED or REFUSED, and exits. Anything out of turn ends the worker, and makes the broker kill it.
  */
 #ifndef WORKER_PROTOCOL_H
 #define WORKER_PROTOCOL_H
@@ -53,6 +53,10 @@ enum worker_frame_type {
     WORKER_FILE = 13,
     /* worker → broker: u32 number of FILE frames before it */
     WORKER_UNPACKED = 14,
+    /* → worker: u32 number of FILE frames before it */
+    WORKER_PACK = 15,
+    /* worker →: blob archive */
+    WORKER_PACKED = 16,
 };
 
 enum worker_log_level { WORKER_LOG_DEBUG, WORKER_LOG_INFO, WORKER_LOG_WARN, WORKER_LOG_ERROR };

@@ -28,6 +28,8 @@ struct inflated {
 };
 
 DEFINE_CLEANUP_PTR(struct archive, archive_read_free)
+DEFINE_CLEANUP_PTR(struct archive, archive_write_free)
+DEFINE_CLEANUP_PTR(struct archive_entry, archive_entry_free)
 
 static void inflated_free(struct inflated *inflated)
 {
@@ -243,4 +245,43 @@ int tarball_read(const void *data, size_t len, const char *names, struct tarball
     *ret_files = files;
     files.len = 0;
     return 0;
+}
+
+/* ---- writing ---- */
+
+static la_ssize_t on_write(struct archive *tar, void *userdata, const void *data, size_t len)
+{
+    return buf_add(userdata, data, len) < 0 ? -1 : (la_ssize_t) len;
+}
+
+static int file_write(struct archive *tar, const struct tarball_file *file)
+{
+    CLEANUP_PTR(archive_entry_free) struct archive_entry *entry = archive_entry_new();
+
+    if (!entry)
+        return ARCHIVE_FATAL;
+    archive_entry_set_pathname(entry, file->name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, (la_int64_t) file->len);
+    archive_entry_set_mtime(entry, 0, 0);
+    if (archive_write_header(tar, entry) != ARCHIVE_OK)
+        return ARCHIVE_FATAL;
+    return archive_write_data(tar, file->data, file->len) == (la_ssize_t) file->len ? ARCHIVE_OK : ARCHIVE_FATAL;
+}
+
+int tarball_write(const struct tarball *files, struct buf *out, struct err *err)
+{
+    CLEANUP_PTR(archive_write_free) struct archive *tar = archive_write_new();
+    int r = ARCHIVE_OK;
+
+    if (!tar || archive_write_set_format_ustar(tar) != ARCHIVE_OK || archive_write_add_filter_gzip(tar) != ARCHIVE_OK ||
+        archive_write_set_options(tar, "gzip:!timestamp,gzip:compression-level=9") != ARCHIVE_OK ||
+        archive_write_open(tar, out, NULL, on_write, NULL) != ARCHIVE_OK)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; r == ARCHIVE_OK && i < files->len; i++)
+        r = file_write(tar, &files->items[i]);
+    if (r == ARCHIVE_OK)
+        r = archive_write_close(tar);
+    return r == ARCHIVE_OK ? 0 : err_set(err, ENOMEM, "there is not enough memory to write the archive");
 }

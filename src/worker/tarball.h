@@ -6,6 +6,7 @@
 #ifndef WORKER_TARBALL_H
 #define WORKER_TARBALL_H
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "wire/limits.h"
@@ -34,5 +35,7 @@ struct tarball {
  */
 int tarball_read(const void *data, size_t len, const char *names, struct tarball *ret_files, struct err *err);
 void tarball_free(struct tarball *files);
+/* The archive of these files, in this order: equal files give equal bytes (no times, no owners). */
+int tarball_write(const struct tarball *files, struct buf *out, struct err *err);
 
 #endif

@@ -261,6 +261,29 @@ static void test_bombs(void **state)
     assert_int_equal(tarball_read("\x78\x9c\x03\x00\x00\x00\x00\x01", 8, NAMES, &files, &err), -EINVAL); /* zlib, not gzip */
 }
 
+/* What is written is read again; the same files give the same bytes. */
+static void test_round_trip(void **state)
+{
+    CLEANUP(buf_free) struct buf first = BUF_INIT(1 * MIB);
+    CLEANUP(buf_free) struct buf second = BUF_INIT(1 * MIB);
+    struct tarball files = { .len = 2 }, read;
+    struct err err = ERR_INIT;
+
+    files.items[0] = (struct tarball_file){ "manifest.toml", (uint8_t *) (uintptr_t) "[connector]\n", 12 };
+    files.items[1] = (struct tarball_file){ "signature.sig", (uint8_t *) (uintptr_t) "", 0 };
+    assert_int_equal(tarball_write(&files, &first, &err), 0);
+    assert_int_equal(tarball_write(&files, &second, &err), 0);
+    assert_int_equal(first.len, second.len);
+    assert_memory_equal(first.data, second.data, first.len);
+    if (tarball_read(first.data, first.len, NAMES, &read, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(read.len, 2);
+    assert_string_equal(read.items[0].name, "manifest.toml");
+    assert_memory_equal(read.items[0].data, "[connector]\n", 12);
+    assert_int_equal(read.items[1].len, 0);
+    tarball_free(&read);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_cut_and_padded),
         cmocka_unit_test(test_end_of_tar),
         cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,7 @@ static int check_channel(struct err *err)
     return 0;
 }
 
-enum mode { MODE_RUN, MODE_COMPILE, MODE_UNPACK };
+enum mode { MODE_RUN, MODE_COMPILE, MODE_UNPACK, MODE_PACK };
 
 static const struct {
     const char *flag;
@@ -74,6 +74,7 @@ static const struct {
     [MODE_RUN] = { "--run", CONFINE_WORKER, RUN_DATA_MIB },
     [MODE_COMPILE] = { "--compile", CONFINE_COMPILE, COMPILE_DATA_MIB },
     [MODE_UNPACK] = { "--unpack", CONFINE_WORKER, UNPACK_DATA_MIB },
+    [MODE_PACK] = { "--pack", CONFINE_WORKER, UNPACK_DATA_MIB },
 };
 
 static int start_engine(wasm_engine_t **ret_engine, struct err *err)
@@ -96,11 +97,11 @@ static int start(enum mode mode, uint32_t ceiling_mib, wasm_engine_t **ret_engin
 
     if (r == 0)
         r = check_stack(err);
-    if (r == 0 && mode != MODE_UNPACK)
+    if (r == 0 && (mode == MODE_RUN || mode == MODE_COMPILE))
         r = start_engine(ret_engine, err);
     if (r == 0)
         r = confine_begin(modes[mode].role, NULL, data_mib * MIB, &report, err);
-    if (r == 0 && mode == MODE_UNPACK)
+    if (r == 0 && (mode == MODE_UNPACK || mode == MODE_PACK))
         r = confine_tighten(modes[mode].role, err);
     if (r < 0)
         return r;
@@ -118,12 +119,14 @@ static int run(enum mode mode, uint32_t ceiling_mib, const struct host_table *ex
         return compile_run(WORKER_CHANNEL_FD, serve.engine);
     if (mode == MODE_UNPACK)
         return unpack_run(WORKER_CHANNEL_FD);
+    if (mode == MODE_PACK)
+        return pack_run(WORKER_CHANNEL_FD);
     r = serve_run(&serve);
     serve_free(&serve);
     return r;
 }
 
-/* --run [MIB], --compile or --unpack; false when it is none of them. */
+/* --run [MIB], --compile, --unpack or --pack; false when it is none of them. */
 static bool read_arguments(int argc, char **argv, enum mode *ret_mode, uint32_t *ret_ceiling_mib)
 {
     char *end = NULL;
@@ -151,7 +154,8 @@ int worker_main(int argc, char **argv, const struct host_table *extra)
 
     clearenv();
     if (!read_arguments(argc, argv, &mode, &ceiling_mib)) {
-        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile | --unpack, started by aileron-broker with a channel on "
+        fputs("usage: aileron-worker --run [MEMORY-MIB] | --compile | --unpack | --pack, started by aileron-broker with a "
+              "channel on "
               "descriptor 3\n",
             stderr);
         return EXIT_USAGE;
