@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "keeper/headers.h"
 
 #include "base/banned.h"
@@ -149,22 +150,30 @@ static int header_check(enum grant_kind kind, const char *header, const char *fo
     return 0;
 }
 
-static int token_url_check(const char *token_url, struct err *err)
+/* An address of the provider that the keeper or the person's browser goes to; NULL when there is none. */
+static int endpoint_read(const json_t *object, const char *key, char **ret_text, struct err *err)
 {
+    const char *text = NULL;
     struct url url;
-    int r = url_parse(token_url, strlen(token_url), &url, err);
+    int r = text_get(object, key, NULL, URL_MAX_BYTES, &text, err);
 
+    if (r < 0 || !text)
+        return r;
+    r = url_parse(text, strlen(text), &url, err);
     if (r == 0 && !url.tls && !url_is_this_machine(&url))
         r = err_set(err, EINVAL, "plain http is only for localhost and 127.0.0.1");
-    if (r < 0)
-        err_prefix(err, "\"token_url\"");
-    return r;
+    if (r < 0) {
+        err_prefix(err, "\"%s\"", key);
+        return r;
+    }
+    *ret_text = strdup(text);
+    return *ret_text ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
 int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_grant, struct err *err)
 {
     CLEANUP_PTR(grant_free) struct grant *grant = calloc(1, sizeof *grant);
-    const char *connector = NULL, *header = NULL, *format = NULL, *token_url = NULL;
+    const char *connector = NULL, *header = NULL, *format = NULL;
     int r = 0;
 
     if (!grant)
@@ -173,13 +182,13 @@ int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_gr
     if ((r = text_get(object, "connector_fqn", NULL, GRANT_CONNECTOR_MAX - 1, &connector, err)) < 0 ||
         (r = text_get(object, "header", "Authorization", HEADER_NAME_MAX, &header, err)) < 0 ||
         (r = text_get(object, "format", "Bearer " KEY_MARK, FORMAT_MAX, &format, err)) < 0 ||
-        (r = text_get(object, "token_url", NULL, URL_MAX_BYTES, &token_url, err)) < 0)
+        (r = endpoint_read(object, "token_url", &grant->token_url, err)) < 0 ||
+        (r = endpoint_read(object, "revoke_url", &grant->revoke_url, err)) < 0 ||
+        (r = endpoint_read(object, "authorize_url", &grant->authorize_url, err)) < 0)
         return r;
     if (!header || !format || !connector || !strstr(connector, "://"))
         return err_set(err, EINVAL, "\"connector_fqn\" must name a connector, as in \"local://google\"");
     r = header_check(kind, header, format, err);
-    if (r == 0 && token_url)
-        r = token_url_check(token_url, err);
     if (r == 0)
         r = origins_read(grant, object, err);
     if (r < 0)
@@ -187,8 +196,7 @@ int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_gr
     grant->connector_fqn = strdup(connector);
     grant->header = strdup(header);
     grant->format = strdup(format);
-    grant->token_url = token_url ? strdup(token_url) : NULL;
-    if (!grant->connector_fqn || !grant->header || !grant->format || (token_url && !grant->token_url))
+    if (!grant->connector_fqn || !grant->header || !grant->format)
         return err_set(err, ENOMEM, "out of memory");
     *ret_grant = TAKE_PTR(grant);
     return 0;
@@ -205,7 +213,44 @@ void grant_free(struct grant *grant)
     free(grant->header);
     free(grant->format);
     free(grant->token_url);
+    free(grant->revoke_url);
+    free(grant->authorize_url);
     free(grant);
+}
+
+static int set_text(json_t *json, const char *key, const char *text)
+{
+    return text ? json_object_set_new(json, key, json_string(text)) : 0;
+}
+
+static json_t *origins_to_json(const struct grant *grant)
+{
+    CLEANUP_JSON json_t *list = json_array();
+
+    for (size_t i = 0; i < grant->origins_len; i++)
+        if (json_array_append_new(list, json_string(grant->origins[i])) < 0)
+            return NULL;
+    return TAKE_PTR(list);
+}
+
+json_t *grant_to_json(const struct grant *grant)
+{
+    CLEANUP_JSON json_t *json = json_object();
+
+    if (!json || set_text(json, "connector_fqn", grant->connector_fqn) < 0 ||
+        json_object_set_new(json, "origins", origins_to_json(grant)) < 0 || set_text(json, "header", grant->header) < 0 ||
+        set_text(json, "format", grant->format) < 0 || set_text(json, "token_url", grant->token_url) < 0 ||
+        set_text(json, "revoke_url", grant->revoke_url) < 0 || set_text(json, "authorize_url", grant->authorize_url) < 0)
+        return NULL;
+    return TAKE_PTR(json);
+}
+
+int grant_copy(const struct grant *grant, struct grant **ret_copy)
+{
+    CLEANUP_JSON json_t *json = grant_to_json(grant);
+    int r = json ? grant_read(json, grant->kind, ret_copy, NULL) : -ENOMEM;
+
+    return r < 0 ? -ENOMEM : 0;
 }
 
 bool grant_is_for(const struct grant *grant, const char *connector_fqn)

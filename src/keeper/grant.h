@@ -30,16 +30,17 @@ struct grant {
     size_t origins_len;
     char *header;    /* "Authorization" */
     char *format;    /* "Bearer {key}": exactly one {key} */
-    char *token_url; /* NULL when none; so the next two */
-    char *revoke_url;
-    char *authorize_url;
+    char *token_url; /* NULL when none, as the next two */
+    char *revoke_url, *authorize_url;
 };
 
 /*
- * Reads connector_fqn, origins, header?, format?, token_url? of a JSON object; the caller has checked for unknown keys.
+ * Reads connector_fqn, origins, header?, format?, token_url?, revoke_url?, authorize_url? of a JSON object; the caller has checked for unknown keys.
  * oauth2 always travels as "Authorization: Bearer TOKEN". -EINVAL says which key is wrong and how it should be.
  */
 int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_grant, struct err *err);
+/* What grant_read() reads, in full. NULL when out of memory. */
+json_t *grant_to_json(const struct grant *grant);
 /* 0 or -ENOMEM. */
 int grant_copy(const struct grant *grant, struct grant **ret_copy);
 void grant_free(struct grant *grant);

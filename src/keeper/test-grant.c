@@ -73,6 +73,8 @@ static void test_refused(void **state)
         "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example\"],\"format\":\"{key}{key}\"}",
         "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example\"],\"format\":\"{key}\\r\\nEvil: 1\"}",
         "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example\"],\"token_url\":\"http://a.example/token\"}",
+        "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example\"],\"revoke_url\":\"http://a.example/\"}",
+        "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example\"],\"authorize_url\":\"file:///x\"}",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -138,6 +140,26 @@ static void test_names_and_values(void **state)
     assert_non_null(grant_value_refusal((const uint8_t *) "nul\0byte!", 9));
 }
 
+static void test_json(void **state)
+{
+    static const char text[] =
+        "{\"connector_fqn\":\"local://x\",\"origins\":[\"https://a.example:443\",\"http://127.0.0.1:8080\"],"
+        "\"header\":\"X-Key\",\"format\":\"k={key}\",\"token_url\":\"https://a.example/token\","
+        "\"revoke_url\":\"https://a.example/revoke\",\"authorize_url\":\"https://a.example/auth\"}";
+    CLEANUP_PTR(grant_free) struct grant *grant = NULL, *copy = NULL;
+    CLEANUP_JSON json_t *json = NULL;
+    CLEANUP_FREE char *written = NULL;
+
+    assert_int_equal(read_grant(text, GRANT_API_KEY, &grant, NULL), 0);
+    assert_int_equal(grant_copy(grant, &copy), 0);
+    assert_int_equal(copy->kind, GRANT_API_KEY);
+    assert_string_equal(copy->revoke_url, "https://a.example/revoke");
+    assert_string_equal(copy->authorize_url, "https://a.example/auth");
+    json = grant_to_json(copy);
+    written = json_dumps(json, JSON_COMPACT);
+    assert_string_equal(written, text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_oauth2_is_fixed),
         cmocka_unit_test(test_header_line),
         cmocka_unit_test(test_names_and_values),
+        cmocka_unit_test(test_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
