@@ -56,11 +56,11 @@ static bool fits(const json_t *binding, const char *connector_fqn, const char *k
     return name && fqn && own_kind && binding_name_is_valid(name) && !strcmp(fqn, connector_fqn) && !strcmp(own_kind, kind);
 }
 
-static bool is_usable(const json_t *binding)
+static bool has_status(const json_t *binding, const char *status)
 {
-    const char *status = json_get_str(binding, "status");
+    const char *own = json_get_str(binding, "status");
 
-    return !status || !strcmp(status, "active");
+    return own && !strcmp(own, status);
 }
 
 static bool is_default(const json_t *binding)
@@ -71,41 +71,83 @@ static bool is_default(const json_t *binding)
     return json_is_true(mark) || (text && !strcmp(text, "true"));
 }
 
-static enum binding_choice chosen(const json_t *binding, char ret_name[BINDING_NAME_MAX])
+bool binding_identity_is_valid(const char *identity)
 {
+    size_t len = strlen(identity);
+
+    return len < BINDING_NAME_MAX && segment_is_valid(identity, len, false);
+}
+
+/* `wanted` is the whole name or its last part; NULL wants any. */
+static bool is_wanted(const json_t *binding, const char *wanted)
+{
+    const char *name = json_get_str(binding, "binding");
+
+    return !wanted || !strcmp(strchr(wanted, '/') ? name : strrchr(name, '/') + 1, wanted);
+}
+
+/* What the one that was found is good for. Only an open vault knows of its grant. */
+static enum binding_choice judge(const json_t *binding, char ret_name[BINDING_NAME_MAX])
+{
+    const char *status = json_get_str(binding, "status"), *reason = json_get_str(binding, "stale_reason");
+
     snprintf(ret_name, BINDING_NAME_MAX, "%s", json_get_str(binding, "binding"));
-    return is_usable(binding) ? BINDING_CHOSEN : BINDING_UNUSABLE;
+    if (has_status(binding, "revoked"))
+        return BINDING_REVOKED;
+    if ((reason && !strcmp(reason, "no_grant_record")) || json_is_false(json_object_get(binding, "granted")))
+        return BINDING_NO_GRANT;
+    return !status || !strcmp(status, "active") ? BINDING_CHOSEN : BINDING_STALE;
 }
 
 enum binding_choice binding_choose(
     const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted, char ret_name[BINDING_NAME_MAX])
 {
-    const json_t *binding, *only = NULL, *preferred = NULL;
-    size_t i, usable = 0, all = 0, defaults = 0;
+    const json_t *binding, *only = NULL, *preferred = NULL, *revoked = NULL;
+    size_t i, all = 0, defaults = 0;
 
-    ret_name[0] = '\0';
+    snprintf(ret_name, BINDING_NAME_MAX, "%s", wanted ? wanted : "");
     json_array_foreach(bindings, i, binding)
     {
-        if (!fits(binding, connector_fqn, kind))
+        if (!fits(binding, connector_fqn, kind) || !is_wanted(binding, wanted))
             continue;
-        if (wanted && !strcmp(json_get_str(binding, "binding"), wanted))
-            return chosen(binding, ret_name);
-        if (!only || is_usable(binding))
-            only = binding;
+        if (has_status(binding, "revoked")) {
+            revoked = binding;
+            continue;
+        }
+        only = binding;
+        all++;
         if (is_default(binding)) {
             preferred = binding;
             defaults++;
         }
-        all++;
-        usable += is_usable(binding);
     }
-    if (wanted || !all) {
-        snprintf(ret_name, BINDING_NAME_MAX, "%s", wanted ? wanted : "");
-        return BINDING_NONE;
-    }
+    if (!all)
+        return revoked ? judge(revoked, ret_name) : BINDING_NONE;
     if (defaults == 1)
-        return chosen(preferred, ret_name);
-    if (usable > 1 || (!usable && all > 1))
-        return BINDING_AMBIGUOUS;
-    return chosen(only, ret_name);
+        return judge(preferred, ret_name);
+    return all > 1 ? BINDING_AMBIGUOUS : judge(only, ret_name);
+}
+
+size_t binding_candidates(const json_t *bindings, const char *connector_fqn, const char *kind, const char *wanted,
+    char ret_text[BINDING_CANDIDATES_MAX])
+{
+    const json_t *binding;
+    size_t i, all = 0, used = 0, shown = 0;
+
+    ret_text[0] = '\0';
+    json_array_foreach(bindings, i, binding)
+    {
+        if (!fits(binding, connector_fqn, kind) || !is_wanted(binding, wanted) || has_status(binding, "revoked"))
+            continue;
+        const char *name = json_get_str(binding, "binding");
+        /* Room is kept for how many are not shown. */
+        if (shown == all && used + strlen(name) + 2 < BINDING_CANDIDATES_MAX - 32) {
+            used += (size_t) snprintf(ret_text + used, BINDING_CANDIDATES_MAX - used, "%s%s", shown ? ", " : "", name);
+            shown++;
+        }
+        all++;
+    }
+    if (all > shown)
+        snprintf(ret_text + used, BINDING_CANDIDATES_MAX - used, " and %zu more", all - shown);
+    return all;
 }

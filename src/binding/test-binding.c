@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -60,20 +61,72 @@ static void test_choice(void **state)
 
 static void test_unusable(void **state)
 {
-    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\"") "]", NULL, BINDING_UNUSABLE, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\"") "]", NULL, BINDING_STALE, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"who knows\"") "]", NULL, BINDING_STALE, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"revoked\"") "]", NULL, BINDING_REVOKED, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"revoked\"") "]", "oauth2/google/a", BINDING_REVOKED, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\",\"stale_reason\":\"no_grant_record\"") "]", NULL, BINDING_NO_GRANT,
+        "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"active\",\"granted\":false") "]", "a", BINDING_NO_GRANT, "oauth2/google/a");
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"active\",\"granted\":true") "]", "a", BINDING_CHOSEN, "oauth2/google/a");
     expect("[" ROW("oauth2/google/a", ",\"status\":\"revoked\"") "," ROW("oauth2/google/b", ",\"status\":\"active\"") "]", NULL,
         BINDING_CHOSEN, "oauth2/google/b");
     expect("[" ROW("oauth2/google/b", ",\"status\":\"active\"") "," ROW("oauth2/google/a", ",\"status\":\"revoked\"") "]", NULL,
         BINDING_CHOSEN, "oauth2/google/b");
     expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\",\"default\":\"true\"") "," ROW("oauth2/google/b", "") "]", NULL,
-        BINDING_UNUSABLE, "oauth2/google/a");
+        BINDING_STALE, "oauth2/google/a");
     expect("[" ROW("Bad/Name/X", "") "]", NULL, BINDING_NONE, "");
+}
+
+/* Whose token went stale yesterday must not act as somebody else today. */
+static void test_a_stale_one_is_not_passed_over(void **state)
+{
+    expect("[" ROW("oauth2/google/a", ",\"status\":\"stale\"") "," ROW("oauth2/google/b", "") "]", NULL, BINDING_AMBIGUOUS, "");
+}
+
+static void test_by_identity(void **state)
+{
+    static const char two[] = "[" ROW("oauth2/google/me", ",\"default\":true") "," ROW("oauth2/google/work", "") "]";
+    static const char same[] = "[" ROW("oauth2/google/me", "") "," ROW("oauth2/other/me", "") "]";
+
+    expect(two, "work", BINDING_CHOSEN, "oauth2/google/work");
+    expect(two, "me", BINDING_CHOSEN, "oauth2/google/me");
+    expect(two, "wor", BINDING_NONE, "wor");
+    expect(two, "google/work", BINDING_NONE, "google/work");
+    expect(same, "me", BINDING_AMBIGUOUS, "me");
+    expect(same, "oauth2/other/me", BINDING_CHOSEN, "oauth2/other/me");
+    assert_true(binding_identity_is_valid("me") && binding_identity_is_valid("acme.inc-1"));
+    assert_false(binding_identity_is_valid("") || binding_identity_is_valid("Me") || binding_identity_is_valid("a/b"));
+}
+
+static void test_candidates(void **state)
+{
+    char text[BINDING_CANDIDATES_MAX], name[80];
+    json_t *list =
+        json_loads("[" ROW("oauth2/google/me", "") "," ROW("oauth2/google/old", ",\"status\":\"revoked\"") "," FOREIGN "," ROW(
+                       "oauth2/google/work", ",\"status\":\"stale\"") "]",
+            0, NULL);
+
+    assert_int_equal(binding_candidates(list, "local://google", "oauth2", NULL, text), 2);
+    assert_string_equal(text, "oauth2/google/me, oauth2/google/work");
+    assert_int_equal(binding_candidates(list, "local://google", "oauth2", "work", text), 1);
+    assert_int_equal(binding_candidates(list, "local://none", "oauth2", NULL, text), 0);
+    assert_string_equal(text, "");
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "oauth2/google/a-rather-long-identity-%d", i);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s}", "binding", name, "connector_fqn", "local://google", "kind", "oauth2"));
+    }
+    assert_int_equal(binding_candidates(list, "local://google", "oauth2", NULL, text), 102);
+    assert_true(strlen(text) < sizeof text && strstr(text, " and 8") && strstr(text, " more"));
+    json_decref(list);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_unusable) };
+        cmocka_unit_test(test_unusable), cmocka_unit_test(test_a_stale_one_is_not_passed_over),
+        cmocka_unit_test(test_by_identity), cmocka_unit_test(test_candidates) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,20 @@ static json_t *row_json(struct broker *broker, const struct catalog_entry *entry
         1);
 }
 
+/* Whether a call will need the vault; what is not installed needs nothing yet. */
+static bool needs_credential(struct broker *broker, const struct action *action)
+{
+    bool needs = false;
+
+    for (size_t i = 0; i < action->requires_len && !needs; i++) {
+        CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
+
+        if (connectors_get(broker->connectors, action->requires_[i].hash, &connector, NULL) == 0)
+            needs = connector->manifest->credential != CREDENTIAL_NONE;
+    }
+    return needs;
+}
+
 static json_t *whole_json(struct broker *broker, const struct catalog_entry *entry)
 {
     CLEANUP_FREE char *description = action_description(entry->action), *mcp_name = action_mcp_name(entry->action->name);
@@ -56,6 +70,7 @@ static json_t *whole_json(struct broker *broker, const struct catalog_entry *ent
     json_object_set_new(whole, "schema", action_schema(entry->action));
     json_object_set_new(whole, "description", json_string(description));
     json_object_set_new(whole, "mcp_name", json_string(mcp_name));
+    json_object_set_new(whole, "needs_credential", json_boolean(needs_credential(broker, entry->action)));
     json_object_set_new(whole, "hash", json_string(entry->hash));
     json_object_set_new(whole, "file", json_string(entry->file));
     return whole;
@@ -215,8 +230,9 @@ static const char *check_run_body(const json_t *body)
 
     if (args && !json_is_object(args))
         return "args must be an object";
-    if (as && (!json_is_string(as) || !binding_name_is_valid(json_string_value(as))))
-        return "as must be the name of a binding, such as oauth2/google/me";
+    if (as && (!json_is_string(as) ||
+                  !(binding_name_is_valid(json_string_value(as)) || binding_identity_is_valid(json_string_value(as)))))
+        return "as must be the name of a binding, such as oauth2/google/me, or its last part";
     if (json_object_size(body) != (args != NULL) + (size_t) (as != NULL))
         return "the body must be {\"args\":{…},\"as\"?:BINDING}";
     return NULL;

@@ -38,6 +38,19 @@ static void refuse(struct call *call, enum failure_class class, const char *boun
         call->refusal.boundary = boundary;
 }
 
+/* A vault that was locked meanwhile is said so; anything else the keeper has words for. */
+static void refuse_binding(struct call *call, const char *message)
+{
+    const struct keeper_link *keeper = call->broker->keeper;
+
+    if (call->refusal.class != FAILURE_NONE)
+        return;
+    if (!keeper_is_there(keeper) || keeper_vault_state(keeper) != KEEPER_VAULT_UNLOCKED)
+        call_fail_locked(keeper, &call->refusal);
+    else
+        failure_set(&call->refusal, FAILURE_BINDING_FAILED, "%s", message);
+}
+
 static void note_trouble(struct call *call, enum failure_class class, const char *message)
 {
     failure_set(&call->trouble, class, "%s", message);
@@ -69,7 +82,7 @@ static void take_answer(struct call *call, const struct keeper_answer *answer)
         refuse(call, FAILURE_BINDING_REQUIRED, NULL, answer->message);
         break;
     case KEEPER_HTTP_BINDING_FAILED:
-        refuse(call, FAILURE_BINDING_FAILED, NULL, answer->message);
+        refuse_binding(call, answer->message);
         break;
     case KEEPER_HTTP_TOO_LARGE:
         note_trouble(call, FAILURE_RESOURCE_LIMIT_EXCEEDED, answer->message);
@@ -129,9 +142,7 @@ static void forward(struct call *call, const struct request *request)
     if (r == 0)
         return;
     if (r == -ENOTCONN && request->credential) {
-        refuse(call, FAILURE_BINDING_FAILED, NULL,
-            "the keeper is not running, so the vault counts as locked; it is being restarted");
-        failure_detail(&call->refusal, "reason", json_string("vault_locked"));
+        refuse_binding(call, "");
     } else if (r == -ENOBUFS) {
         refuse(call, FAILURE_RESOURCE_LIMIT_EXCEEDED, "runtime", "too many requests are under way at once");
     } else if (r == -EMSGSIZE) {

@@ -73,39 +73,101 @@ bool call_find_connector(struct call *call, struct failure *failure)
     return failure->class == FAILURE_NONE;
 }
 
+static void fail_for_reason(struct failure *failure, const char *reason)
+{
+    failure_detail(failure, "reason", json_string(reason));
+}
+
+/* None that fits: the command that makes one. */
+static void fail_unbound(struct call *call, const char *kind, struct failure *failure)
+{
+    const char *fqn = call->connector->manifest->name, *wanted = call->wanted_binding;
+    char names[BINDING_CANDIDATES_MAX];
+
+    if (!wanted)
+        failure_set(failure, FAILURE_BINDING_REQUIRED,
+            "%s needs a credential of the kind %s and none is bound to it; `aileron binding setup %s` binds one", fqn, kind, fqn);
+    else if (binding_candidates(keeper_bindings(call->broker->keeper), fqn, kind, NULL, names))
+        failure_set(failure, FAILURE_BINDING_REQUIRED,
+            "no %s credential of %s is called %s (there is %s); `aileron binding setup %s --as %s` binds it", kind, fqn, wanted,
+            names, fqn, wanted);
+    else
+        failure_set(failure, FAILURE_BINDING_REQUIRED,
+            "no %s credential of %s is called %s; `aileron binding setup %s --as %s` binds it", kind, fqn, wanted, fqn, wanted);
+}
+
+static void fail_ambiguous(struct call *call, const char *kind, struct failure *failure)
+{
+    const char *fqn = call->connector->manifest->name;
+    char names[BINDING_CANDIDATES_MAX];
+
+    binding_candidates(keeper_bindings(call->broker->keeper), fqn, kind, call->wanted_binding, names);
+    failure_set(failure, FAILURE_BINDING_REQUIRED,
+        "several %s credentials of %s fit and none of them is its default: %s; say which one with `aileron action run %s --as "
+        "IDENTITY`",
+        kind, fqn, names, call->entry->action->name);
+}
+
+/* It is there but cannot be used: what mends it. */
+static void fail_unusable(struct call *call, enum binding_choice choice, struct failure *failure)
+{
+    const char *name = call->binding;
+
+    if (choice == BINDING_NO_GRANT) {
+        failure_set(failure, FAILURE_BINDING_FAILED,
+            "the binding %s has no consent that says where it may be sent; `aileron binding rebind %s` asks for it once", name,
+            name);
+        fail_for_reason(failure, "no_grant");
+    } else if (choice == BINDING_REVOKED) {
+        failure_set(failure, FAILURE_BINDING_FAILED, "the binding %s was revoked; `aileron binding setup %s` makes a new one",
+            name, call->connector->manifest->name);
+        fail_for_reason(failure, "revoked");
+    } else {
+        failure_set(failure, FAILURE_BINDING_FAILED,
+            "the binding %s is stale: the provider does not accept it any more; `aileron binding reauthorize %s` renews it", name,
+            name);
+        fail_for_reason(failure, "stale");
+    }
+}
+
+void call_fail_locked(const struct keeper_link *keeper, struct failure *failure)
+{
+    if (keeper_is_there(keeper))
+        failure_set(failure, FAILURE_BINDING_FAILED, "the vault is locked; `aileron vault unlock` opens it");
+    else
+        failure_set(failure, FAILURE_BINDING_FAILED,
+            "the keeper is not running, so the vault counts as locked; it is being restarted, then `aileron vault unlock` opens "
+            "it");
+    fail_for_reason(failure, "vault_locked");
+}
+
 bool call_choose_binding(struct call *call, struct failure *failure)
 {
     const struct manifest *manifest = call->connector->manifest;
     const struct keeper_link *keeper = call->broker->keeper;
+    const char *kind = credential_kind_name(manifest->credential);
 
     if (manifest->credential == CREDENTIAL_NONE)
         return true;
-    const char *kind = credential_kind_name(manifest->credential);
+    enum binding_choice choice = BINDING_NONE;
+    if (keeper_is_there(keeper))
+        choice = binding_choose(keeper_bindings(keeper), manifest->name, kind, call->wanted_binding, call->binding);
     if (!keeper_is_there(keeper)) {
-        failure_set(
-            failure, FAILURE_BINDING_FAILED, "the keeper is not running, so the vault counts as locked; it is being restarted");
-        failure_detail(failure, "reason", json_string("vault_locked"));
-        return false;
-    }
-    switch (binding_choose(keeper_bindings(keeper), manifest->name, kind, call->wanted_binding, call->binding)) {
-    case BINDING_CHOSEN:
+        call_fail_locked(keeper, failure);
+    } else if (choice == BINDING_NONE) {
+        fail_unbound(call, kind, failure);
+    } else if (choice == BINDING_AMBIGUOUS) {
+        fail_ambiguous(call, kind, failure);
+    } else if (choice != BINDING_CHOSEN) {
+        fail_unusable(call, choice, failure);
+    } else if (keeper_vault_state(keeper) != KEEPER_VAULT_UNLOCKED) {
+        call_fail_locked(keeper, failure);
+    } else {
         call_receipt_binding(call);
         return true;
-    case BINDING_NONE:
-        failure_set(failure, FAILURE_BINDING_REQUIRED,
-            "%s needs a credential of the kind %s and none is bound to it; give one with `aileron daemon start --dev-credentials "
-            "FILE`",
-            manifest->name, kind);
-        return false;
-    case BINDING_AMBIGUOUS:
-        failure_set(failure, FAILURE_BINDING_REQUIRED, "several %s credentials are bound to %s; say which one with \"as\"", kind,
-            manifest->name);
-        return false;
-    case BINDING_UNUSABLE:
-        failure_set(failure, FAILURE_BINDING_FAILED, "the binding %s cannot be used any more", call->binding);
-        call->binding[0] = '\0';
-        return false;
     }
+    if (choice == BINDING_NONE || choice == BINDING_AMBIGUOUS)
+        call->binding[0] = '\0'; /* what was wanted, not a binding */
     return false;
 }
 

@@ -89,6 +89,8 @@ static inline const struct action_step *call_step(const struct call *call)
 bool call_is_admitted(struct call *call, const json_t *args, struct failure *failure);
 bool call_find_connector(struct call *call, struct failure *failure);
 bool call_choose_binding(struct call *call, struct failure *failure);
+/* binding_failed, reason vault_locked: nothing is lent now. */
+void call_fail_locked(const struct keeper_link *keeper, struct failure *failure);
 /* Makes call->input; -E2BIG when the arguments are too large. */
 int call_make_input(struct call *call);
 
