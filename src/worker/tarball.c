@@ -277,6 +277,7 @@ int tarball_write(const struct tarball *files, struct buf *out, struct err *err)
 
     if (!tar || archive_write_set_format_ustar(tar) != ARCHIVE_OK || archive_write_add_filter_gzip(tar) != ARCHIVE_OK ||
         archive_write_set_options(tar, "gzip:!timestamp,gzip:compression-level=9") != ARCHIVE_OK ||
+        archive_write_set_bytes_in_last_block(tar, 1) != ARCHIVE_OK ||
         archive_write_open(tar, out, NULL, on_write, NULL) != ARCHIVE_OK)
         return err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; r == ARCHIVE_OK && i < files->len; i++)
