@@ -31,6 +31,11 @@ REQUIRED = {
     "action.enabled": ACTION,
     "action.disabled": ACTION,
     "connector.removed": CONNECTOR,
+    "vault.created": ["aileron.vault.path"],
+    "vault.unlocked": ["aileron.vault.path"],
+    "vault.unlock_failed": ["aileron.vault.path"],
+    "vault.locked": ["aileron.vault.path"],
+    "vault.passphrase_changed": ["aileron.vault.path"],
     "binding.resolved": ["aileron.binding.name", "aileron.connector.fqn", "aileron.capability.kind"],
     "binding.failed": ["aileron.binding.name", "aileron.connector.fqn", "aileron.capability.kind"],
     "session.started": [],
@@ -90,7 +95,7 @@ def test_every_event_has_what_is_required_of_it(eventful):
         assert re.fullmatch(r"aud_[0-9A-HJKMNP-TV-Z]{26}", event["audit_id"])
     expected = {"execution.started", "execution.succeeded", "execution.failed", "action.installed", "action.updated",
                 "connector.installed", "action.enabled", "action.disabled", "action.removed", "session.started",
-                "session.ended", "daemon.started", "daemon.stopped", "capability.denied"}
+                "session.ended", "daemon.started", "daemon.stopped", "capability.denied", "vault.unlocked"}
     assert expected <= seen, f"never seen: {expected - seen}"
 
 
