@@ -318,6 +318,7 @@ int cli_fail_answer(const struct cli_answer *answer)
     const char *message = json_get_str(error, "message");
     const char *hint = json_get_str(error, "hint");
     const char *class = json_get_str(error, "class");
+    const char *code = json_get_str(error, "code");
     const char *audit_id = json_get_str(error, "audit_id");
     const char *reason = json_get_str(json_object_get(error, "details"), "reason");
     struct err err = ERR_INIT;
@@ -325,8 +326,10 @@ int cli_fail_answer(const struct cli_answer *answer)
 
     if (!message)
         return cli_failf(CODE_FAILED, "aileron daemon logs", "the daemon answered with status %d and no words", answer->status);
-    if (!class)
-        return cli_failf(CODE_FAILED, hint, "%s", message);
+    if (!class) {
+        locked = code && !strcmp(code, "vault_locked");
+        return cli_failf(locked ? CODE_LOCKED : CODE_FAILED, hint, "%s", message);
+    }
     err_set(&err, EIO, "%s (%s)", message, class);
     if (locked)
         err_hint(&err, "aileron vault unlock, or %s", passphrase_ways());

@@ -15,11 +15,13 @@ from tests.rig import paths
 from tests.rig.probing import args_of
 
 HELP = paths.CLI.exists() and subprocess.run([paths.CLI, "help"], capture_output=True, text=True, check=False).stdout or ""
-GROUPS = ["daemon", "action", "connector", "audit", "sessions", "config"]
+GROUPS = ["daemon", "action", "connector", "binding", "vault", "secret", "audit", "sessions", "config"]
 COMMANDS = ["version", "status", "stop", "daemon start", "daemon stop", "daemon status", "daemon logs", "connector install",
             "connector list", "action add", "action list", "action show", "action run", "action enable", "action disable",
             "action validate", "audit list", "audit show", "audit verify", "sessions list", "sessions get", "config list",
-            "config get", "config set", "demo"]
+            "config get", "config set", "demo", "binding setup", "binding list", "binding inspect", "binding rebind",
+            "binding reauthorize", "binding revoke", "vault init", "vault status", "vault unlock", "vault lock", "vault list",
+            "vault put", "vault delete", "vault change-passphrase", "secret set", "secret list", "secret delete"]
 
 
 def test_version(home):
@@ -59,7 +61,9 @@ def test_help_everywhere(home, command):
                                   ["action", "show"], ["action", "run"], ["action", "add"], ["action", "add", "--local"],
                                   ["connector", "install"], ["audit", "show"], ["sessions", "get"],
                                   ["config", "set", "log.level"], ["version", "superfluous"], ["daemon", "start", "--dev-ca"],
-                                  ["audit", "list", "--limit"], ["help", "frobnicate"]])
+                                  ["audit", "list", "--limit"], ["help", "frobnicate"], ["binding", "setup"], ["binding", "inspect"],
+                                  ["vault", "frobnicate"], ["vault", "put"], ["vault", "unlock", "--passphrase-file"],
+                                  ["vault", "status", "--passphrase-file", "x"], ["secret", "set", "a", "b"]])
 def test_wrong_usage_is_2(home, args):
     result = home.cli(*args)
     assert result.code == 2, repr(result)
