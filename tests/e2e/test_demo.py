@@ -34,12 +34,15 @@ def run_demo(program, folder, *args, **environment):
 
 
 def check_story(done):
-    """Lists five mails, reads them, prints a digest, shows the week, drafts a reply, then the receipts."""
+    """Makes a vault, consents, lists five mails, reads them, shows the week, drafts a reply, refreshes, then the receipts."""
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = done.stdout.lower()
-    for word in ("mail", "digest", "week", "draft", "audit list", "audit verify", "intact"):
+    for word in ("vault init --dev", "binding setup", "presses allow", "mail", "digest", "week", "draft", "refreshed", "binding.refreshed",
+                 "audit list", "audit verify", "intact"):
         assert word in told, f"{word!r} is not told:\n{done.stdout}\n{done.stderr}"
     assert "\x1b[" not in done.stdout
+    for secret in ("ya29.demo-", "1//demo-", "4/", "code="):
+        assert secret not in done.stdout + done.stderr, f"{secret!r} was shown"
 
 
 @pytest.mark.parametrize("args", [[], ["--auto-approve"]])
