@@ -1,0 +1,169 @@
+"""`aileron publish`: what it makes, plain tar, openssl and sha256sum can check; what plain tools make, it verifies."""
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.rig import paths
+
+FQN = "github://acme/tools"
+
+
+@pytest.fixture
+def desk(home):
+    """A publisher's folder with a key, and the commands run in it."""
+    home.desk = home.base / "desk"
+    home.desk.mkdir()
+    (home.desk / "cid").write_text("client-of-the-publisher\n")
+    (home.desk / "csec").write_text("public-by-design\n")
+
+    def publish(*args, check=0):
+        done = subprocess.run([paths.CLI, "publish", *map(str, args)], cwd=home.desk, env=home.environment, text=True,
+                              capture_output=True, timeout=60)
+        assert done.returncode == check, done.stdout + done.stderr
+        return done
+
+    home.publish = publish
+    publish("keygen")
+    return home
+
+
+def pack_google(desk, *more):
+    done = desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "v1.2.3", "--bind", "client_id=cid",
+                        "--bind", "client_secret=csec", "--json", *more)
+    return json.loads(done.stdout)[0]
+
+
+def run(folder, *command, data=None):
+    return subprocess.run(command, cwd=folder, input=data, check=True, capture_output=True).stdout
+
+
+def test_keygen_never_overwrites_and_keeps_the_key_private(desk):
+    key = desk.desk / "publisher.key"
+    before = key.read_bytes(), (desk.desk / "keys/publisher.pub").read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert b"PRIVATE KEY" in before[0] and b"PUBLIC KEY" in before[1]
+    assert "never overwritten" in desk.publish("keygen", check=1).stderr
+    assert "never overwritten" in desk.publish("keygen", "--key", "second.key", check=1).stderr
+    assert not (desk.desk / "second.key").exists()
+    assert (key.read_bytes(), (desk.desk / "keys/publisher.pub").read_bytes()) == before
+    key.chmod(0o640)
+    assert "publisher.key" in desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid",
+                                           "--bind", "client_secret=csec", check=1).stderr
+
+
+def test_plain_tools_verify_what_it_packs(desk):
+    made = pack_google(desk)
+    assert made["name"] == FQN and made["version"] == "1.2.3" and made["tag"] == "v1.2.3"
+    archive = desk.desk / made["archive"]
+    names = run(desk.desk, "tar", "tzf", archive).decode().split()
+    assert names == ["connector.wasm", "manifest.toml", "signature.sig"]
+    folder = desk.desk / "unpacked"
+    folder.mkdir()
+    run(folder, "tar", "xzf", archive)
+    signed = (folder / "connector.wasm").read_bytes() + (folder / "manifest.toml").read_bytes()
+    (folder / "message").write_bytes(signed)
+    assert made["hash"] == "sha256:" + hashlib.sha256(signed).hexdigest()
+    out = run(folder, "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", desk.desk / "keys/publisher.pub", "-rawin",
+              "-in", "message", "-sigfile", "signature.sig")
+    assert b"Verified" in out
+    assert "client-of-the-publisher" in (folder / "manifest.toml").read_text()
+    assert "@@" not in (folder / "manifest.toml").read_text()
+    # The same source gives the same bytes.
+    first = archive.read_bytes()
+    pack_google(desk)
+    assert archive.read_bytes() == first
+
+
+def test_it_verifies_what_plain_tools_make(desk):
+    pack_google(desk)
+    folder = desk.desk / "plain"
+    folder.mkdir()
+    run(folder, "tar", "xzf", desk.desk / "dist/aileron.tar.gz")
+    message = (folder / "connector.wasm").read_bytes() + (folder / "manifest.toml").read_bytes()
+    (folder / "message").write_bytes(message)
+    run(folder, "openssl", "pkeyutl", "-sign", "-inkey", desk.desk / "publisher.key", "-rawin", "-in", "message", "-out",
+        "signature.sig")
+    run(folder, "tar", "czf", "aileron.tar.gz", "./connector.wasm", "./manifest.toml", "./signature.sig")
+    assert FQN in desk.publish("verify", folder / "aileron.tar.gz").stdout
+    # Any other key, any other byte.
+    desk.publish("keygen", "--key", "other.key", "--public", "other.pub")
+    assert "was not made by this key" in desk.publish("verify", folder / "aileron.tar.gz", "--key", "other.pub", check=1).stderr
+    with open(folder / "manifest.toml", "a") as manifest:
+        manifest.write("# one more line\n")
+    run(folder, "tar", "czf", "aileron.tar.gz", "connector.wasm", "manifest.toml", "signature.sig")
+    assert "was not made by this key" in desk.publish("verify", folder / "aileron.tar.gz", check=1).stderr
+
+
+def test_actions_pin_the_packed_connector(desk):
+    made = pack_google(desk)
+    actions = sorted((paths.GOOGLE / "actions").glob("*.md"))
+    packed = json.loads(desk.publish("pack", *actions, "--connector", made["archive"], "--json").stdout)
+    assert len(packed) == len(actions) == 10
+    for item in packed:
+        assert item["kind"] == "action" and item["tag"] == f"actions/{item['name']}/v1.2.3"
+        text = run(desk.desk, "tar", "xzOf", item["archive"], "action.md")
+        assert item["hash"] == "sha256:" + hashlib.sha256(text).hexdigest()
+        assert made["hash"].encode() in text and b"@@" not in text
+    desk.publish("verify", *[item["archive"] for item in packed])
+    assert "archive of an action" in desk.publish("pack", actions[0], "--connector", packed[0]["archive"], check=1).stderr
+
+
+@pytest.mark.parametrize("args, words", [
+    (["--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid"], "@@client_secret@@"),
+    (["--fqn", FQN, "--bind", "client_id=cid", "--bind", "client_secret=csec"], "@@VERSION@@"),
+    (["--fqn", "local://tools", "--version", "1.0.0", "--bind", "client_id=cid", "--bind", "client_secret=csec"], "github://"),
+    (["--fqn", "acme/tools", "--version", "1.0.0"], "acme/tools"),
+    (["--fqn", FQN, "--version", "1.0"], "1.0"),
+    (["--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=nowhere"], "nowhere"),
+    (["--fqn", FQN, "--version", "1.0.0", "--bind", "client_id"], "NAME=FILE"),
+    (["--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid", "--bind", "client_id=csec"], "twice"),
+])
+def test_pack_says_what_is_missing(desk, args, words):
+    assert words in desk.publish("pack", paths.GOOGLE, *args, check=1).stderr
+    assert not (desk.desk / "dist").exists()
+
+
+def test_verify_refuses_strange_archives(desk):
+    pack_google(desk)
+    folder = desk.desk / "odd"
+    folder.mkdir()
+    run(folder, "tar", "xzf", desk.desk / "dist/aileron.tar.gz")
+
+    def refused(words, *members, **more):
+        run(folder, "tar", "czf", "odd.tar.gz", *members)
+        more.get("then", lambda: None)()
+        assert words in desk.publish("verify", folder / "odd.tar.gz", check=1).stderr
+
+    refused("neither", "connector.wasm", "manifest.toml")
+    refused("neither", "signature.sig")
+    (folder / "extra").write_text("x")
+    refused("does not belong", "connector.wasm", "manifest.toml", "signature.sig", "extra")
+    os.symlink("manifest.toml", folder / "action.md")
+    refused("no regular file", "action.md", "signature.sig")
+
+    def pad():
+        with open(folder / "odd.tar.gz", "ab") as archive:
+            archive.write(b"\0" * 512)
+
+    refused("goes on after its end", "connector.wasm", "manifest.toml", "signature.sig", then=pad)
+
+    def cut():
+        data = (folder / "odd.tar.gz").read_bytes()
+        (folder / "odd.tar.gz").write_bytes(data[:-20])
+
+    refused("cut off", "connector.wasm", "manifest.toml", "signature.sig", then=cut)
+
+
+def test_sign_writes_the_same_signature_as_pack(desk):
+    pack_google(desk)
+    folder = desk.desk / "final"
+    folder.mkdir()
+    run(folder, "tar", "xzf", desk.desk / "dist/aileron.tar.gz")
+    shutil.move(folder / "signature.sig", folder / "expected")
+    desk.publish("sign", folder)
+    assert (folder / "signature.sig").read_bytes() == (folder / "expected").read_bytes()
+    assert "@@" in desk.publish("sign", paths.GOOGLE, check=1).stderr
