@@ -32,6 +32,7 @@ struct audit_anchoring {
     struct audit_head next;     /* not reached by the log yet; seq 0: no more */
     bool next_is_new;           /* its signature is one of the newest */
     struct audit_head last;     /* the newest that fits; seq 0: none */
+    bool last_is_checked;       /* its signature, too */
     uint64_t created_seq;       /* the newest vault.created */
     uint64_t open_seq;          /* since this event the vault is open; 0: it is not, as far as the log says */
     uint64_t expected_seq;      /* a head of this event or of a later one must be there */
@@ -140,6 +141,7 @@ static int compare(
             next->seq, next->timestamp, anchoring->last.seq + 1);
     }
     anchoring->last = *next;
+    anchoring->last_is_checked = anchoring->next_is_new;
     verdict->made_anew = false;
     verdict->anchor.seq = next->seq;
     memcpy(verdict->anchor.key, verdict->head_key, AUDIT_KEY_MAX);
@@ -258,7 +260,6 @@ int audit_anchoring_end(struct audit_anchoring *anchoring, uint64_t seq, struct 
 {
     int r = seq == 0 ? advance(anchoring, verdict) : 0;
 
-    verdict->anchor.later = seq - anchoring->last.seq;
     verdict->head_is_last = r == 0;
     if (r == 0 && anchoring->next.seq)
         r = log_is_short(anchoring, seq, verdict);
@@ -268,4 +269,10 @@ int audit_anchoring_end(struct audit_anchoring *anchoring, uint64_t seq, struct 
             " or a later one is there; heads were removed or could not be written",
             anchoring->expected_from_seq, anchoring->expected_seq);
     return r;
+}
+
+void audit_anchoring_confirm(struct audit_anchoring *anchoring, struct audit_verdict *verdict)
+{
+    if (anchoring->last.seq && !anchoring->last_is_checked && !audit_head_is_signed(&anchoring->last))
+        verdict->anchor = (struct audit_anchor){ .seq = 0 };
 }

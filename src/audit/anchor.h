@@ -33,5 +33,7 @@ int audit_anchoring_see(struct audit_anchoring *anchoring, const struct audit_li
     const struct audit_place *place, struct audit_verdict *verdict);
 /* The log ends with event `seq`. */
 int audit_anchoring_end(struct audit_anchoring *anchoring, uint64_t seq, struct audit_verdict *verdict);
+/* Whatever the verdict: an anchor whose own signature was never looked at, and is wrong, is none. */
+void audit_anchoring_confirm(struct audit_anchoring *anchoring, struct audit_verdict *verdict);
 
 #endif

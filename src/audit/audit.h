@@ -64,7 +64,7 @@ int audit_get(const char *dir, const char *id_or_suffix, json_t **ret_event, str
 /* The newest signed head that the log fits; seq 0: none. */
 struct audit_anchor {
     uint64_t seq;
-    uint64_t later;          /* events behind it */
+    uint64_t later;          /* chained events behind it, up to the end or the fault */
     char key[AUDIT_KEY_MAX]; /* base64; that of the vault? Only the keeper knows */
 };
 

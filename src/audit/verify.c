@@ -207,6 +207,8 @@ int audit_verify(const char *dir, struct audit_verdict *ret_verdict, struct err 
         close(verify.fd);
     if (r < 0)
         return r;
+    audit_anchoring_confirm(anchoring, &verify.verdict);
+    verify.verdict.anchor.later = verify.seq - verify.verdict.anchor.seq;
     snprintf(verify.verdict.head, sizeof verify.verdict.head, "sha256:%s", verify.hash);
     *ret_verdict = verify.verdict;
     return 0;

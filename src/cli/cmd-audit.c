@@ -212,6 +212,20 @@ static void print_anchor(struct cli *cli, const json_t *verdict)
         print_field(cli->out, "", "not confirmed while the vault is locked: `aileron vault unlock`, then verify again");
 }
 
+static int print_broken(struct cli *cli, const json_t *verdict)
+{
+    const char *where = json_get_str(verdict, "where"), *what = json_get_str(verdict, "what");
+    const json_t *anchor = json_object_get(verdict, "anchor");
+    char hint[192] = "keep the files of the folder audit as they are";
+
+    if (json_is_true(json_object_get(anchor, "confirmed")))
+        snprintf(hint, sizeof(hint),
+            "keep the files of the folder audit as they are; up to receipt number %lld they are as the vault signed them",
+            (long long) json_integer_value(json_object_get(anchor, "seq")));
+    return cli_failf(CODE_FAILED, hint, "the audit log is BROKEN at %s: %s", where ? where : "an unknown place",
+        what ? what : "it does not match its chain");
+}
+
 static int run_verify(struct cli *cli)
 {
     CLEANUP_JSON json_t *verdict = NULL;
@@ -226,13 +240,8 @@ static int run_verify(struct cli *cli)
         print_json(cli->out, verdict);
         return intact ? CODE_DONE : CODE_FAILED;
     }
-    if (!intact) {
-        const char *where = json_get_str(verdict, "where"), *what = json_get_str(verdict, "what");
-
-        return cli_failf(CODE_FAILED,
-            "keep the files of the folder audit as they are; `--json` tells up to which receipt signatures hold",
-            "the audit log is BROKEN at %s: %s", where ? where : "an unknown place", what ? what : "it does not match its chain");
-    }
+    if (!intact)
+        return print_broken(cli, verdict);
     files = json_integer_value(json_object_get(verdict, "files"));
     fprintf(cli->out, "%sintact%s: %lld events in %lld %s, each chained to the one before\n", term_style(cli->out, STYLE_GOOD),
         term_end(cli->out), (long long) json_integer_value(json_object_get(verdict, "events")), files,
