@@ -4,8 +4,8 @@
  * faults. A machine that refuses to lock the pages still gets the secret, and
  * secret_memory_is_locked() says so, for the program's status.
  *
- * Mapping and locking cost more than a request may; a few wiped mappings of one
- * page are kept for the next secret. Only one thread of a program has secrets.
+ * Mapping and locking cost more than a request may; a few wiped mappings are
+ * kept for the next secret of about that size. Only one thread of a program has secrets.
  */
 #include "base/secret.h"
 
@@ -19,15 +19,17 @@
 
 /* Under AddressSanitizer none is kept: a secret that is used after its end shall fault. */
 #if defined(__SANITIZE_ADDRESS__)
-#define KEPT_MAX 0
+#define KEPT_MAX 0u
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define KEPT_MAX 0
+#define KEPT_MAX 0u
 #endif
 #endif
 #ifndef KEPT_MAX
-#define KEPT_MAX 32
+#define KEPT_MAX 32u /* pages of each size */
 #endif
+/* Sizes of kept mappings are 1, 2, 4, 8 and 16 pages; larger ones are as large as needed and not kept. */
+#define KEPT_SIZES 5u
 
 struct secret {
     uint8_t *data;
@@ -39,8 +41,10 @@ struct secret {
 };
 
 static bool all_locked = true;
-static struct secret *kept;
-static size_t kept_len;
+static struct {
+    struct secret *first;
+    size_t len;
+} kept[KEPT_SIZES];
 
 bool secret_memory_is_locked(void)
 {
@@ -62,30 +66,53 @@ static int open_pages(struct secret *secret)
     return 0;
 }
 
-/* A kept mapping, all zero; NULL when there is none or it is too small. */
-static struct secret *reuse(size_t len)
+/* Which of the kept sizes holds `len` bytes; KEPT_SIZES when none does. */
+static size_t size_of(size_t len, size_t page)
 {
-    struct secret *secret = kept;
+    size_t size = 0;
 
-    if (!secret || len > secret->page)
+    while (size < KEPT_SIZES && len > page << size)
+        size++;
+    return size;
+}
+
+/* A kept mapping, all zero; NULL when there is none of this size. */
+static struct secret *reuse(size_t len, size_t size)
+{
+    struct secret *secret = size < KEPT_SIZES ? kept[size].first : NULL;
+
+    if (!secret)
         return NULL;
-    kept = secret->next;
-    kept_len--;
+    kept[size].first = secret->next;
+    kept[size].len--;
     secret->next = NULL;
-    secret->data = secret->map + 2 * secret->page - len;
+    secret->data = secret->map + secret->map_len - secret->page - len;
     secret->len = len;
     return secret;
+}
+
+/* True when the wiped mapping is now kept for another secret. */
+static bool keep(struct secret *secret)
+{
+    size_t inner = secret->map_len - 2 * secret->page, size = size_of(inner, secret->page);
+
+    if (size == KEPT_SIZES || kept[size].len + 1 > KEPT_MAX >> size)
+        return false;
+    secret->next = kept[size].first;
+    kept[size].first = secret;
+    kept[size].len++;
+    return true;
 }
 
 int secret_new(size_t len, struct secret **ret_secret)
 {
     CLEANUP_PTR(secret_free) struct secret *secret = NULL;
-    size_t page = (size_t) sysconf(_SC_PAGESIZE), inner;
+    size_t page = (size_t) sysconf(_SC_PAGESIZE), size = size_of(len, page), inner;
     int r;
 
     if (len > SECRET_MAX)
         return -ENOMEM;
-    secret = reuse(len);
+    secret = reuse(len, size);
     if (secret) {
         *ret_secret = TAKE_PTR(secret);
         return 0;
@@ -93,7 +120,7 @@ int secret_new(size_t len, struct secret **ret_secret)
     secret = calloc(1, sizeof *secret);
     if (!secret)
         return -ENOMEM;
-    inner = len == 0 ? page : (len + page - 1) / page * page;
+    inner = size < KEPT_SIZES ? page << size : (len + page - 1) / page * page;
     secret->page = page;
     secret->map_len = inner + 2 * page;
     secret->map = mmap(NULL, secret->map_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -157,12 +184,8 @@ void secret_free(struct secret *secret)
         return;
     if (secret->data)
         secret_wipe(secret->map + secret->page, secret->map_len - 2 * secret->page);
-    if (secret->data && secret->map_len == 3 * secret->page && kept_len < KEPT_MAX) {
-        secret->next = kept;
-        kept = secret;
-        kept_len++;
+    if (secret->data && keep(secret))
         return;
-    }
     if (secret->map)
         munmap(secret->map, secret->map_len);
     free(secret);

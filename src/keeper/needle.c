@@ -136,6 +136,10 @@ int needle_make(const struct needle_plan *plan, void *table, void *states, struc
             r = needle_accept(&needle, &rows_len, i, other);
         if (r < 0)
             return r;
+        if (i == 0) {
+            needle.first[0] = c;
+            needle.first[1] = other ? other : c;
+        }
     }
     *ret_needle = needle;
     return 0;
@@ -176,11 +180,6 @@ static void set_retreat(uint64_t *set, const uint64_t *mask, size_t words, uint6
 
         set[i] = ((set[i] >> 1) | above) & mask[i];
     }
-}
-
-bool needle_has(const struct needle *needle, size_t i, uint8_t c)
-{
-    return needle_mask(needle, c)[i / WORD_BITS] >> (i % WORD_BITS) & 1;
 }
 
 bool needle_ends_at(const struct needle *needle, uint64_t at)

@@ -27,6 +27,7 @@ struct needle {
     enum needle_form form;
     size_t len;        /* characters */
     size_t words;      /* of 64 states */
+    uint8_t first[2];  /* bytes that may stand at place 0; often the same twice */
     size_t span;       /* bytes of text that an occurrence has at most */
     uint8_t *rows;     /* by byte: which row of masks; 0: in no place of the needle */
     uint64_t *masks;   /* rows of `words`: bit i of a row is set when its byte may stand at place i */
@@ -39,9 +40,6 @@ size_t needle_table_bytes(const struct needle_plan *plan);
 size_t needle_state_bytes(const struct needle_plan *plan);
 /* Both zero and aligned for uint64_t; borrowed. -EINVAL when the secret has every byte value there is. */
 int needle_make(const struct needle_plan *plan, void *table, void *states, struct needle *ret_needle);
-/* True when `c` may stand at place `i`. */
-bool needle_has(const struct needle *needle, size_t i, uint8_t c);
-
 /* Places are offsets in the whole text. */
 
 /* Goes on from `at` by one reading of what stands there; true when that leads anywhere. */

@@ -83,9 +83,8 @@ static void needle_add(struct taint *taint, size_t i)
 {
     const struct needle *needle = &taint->needles[i];
 
-    for (unsigned c = 0; c < 256; c++)
-        if (needle_has(needle, 0, (uint8_t) c))
-            taint->begins[c] |= BIT(i);
+    taint->begins[needle->first[0]] |= BIT(i);
+    taint->begins[needle->first[1]] |= BIT(i);
     if (needle->form == NEEDLE_BASE64)
         taint->base64 |= BIT(i);
     if (needle->span > taint->span)
