@@ -46,6 +46,9 @@ struct exchange {
     struct buf body;
     struct secret *answer; /* of one of the keeper's own requests, instead of body; its room is there from the start */
     uint64_t body_bytes;
+    char etag[EXCHANGE_ETAG_MAX]; /* of a download; "" = none */
+    bool rate_is_spent;           /* X-RateLimit-Remaining: 0 */
+    int64_t rate_reset_ms;        /* until X-RateLimit-Reset; -1: not said */
     size_t header_bytes;
     int64_t retry_after_ms;
     bool asked; /* the connection stood and the request was about to be written */
@@ -112,7 +115,9 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 
 static size_t body_max(const struct exchange *exchange)
 {
-    return exchange->answer ? EXCHANGE_ANSWER_MAX : LIMIT_RESPONSE_BYTES;
+    return exchange->answer                ? EXCHANGE_ANSWER_MAX
+           : exchange->request->get.is_set ? exchange->request->get.answer_max
+                                           : LIMIT_RESPONSE_BYTES;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *userdata)
@@ -157,7 +162,29 @@ static bool is_compressed(const char *value, size_t len)
     return false;
 }
 
-/* Header lines, those of interim answers and trailers too. Only Retry-After is used; the rest never leaves the keeper. */
+/* What a download also wants to know: the version of what it got, and when a spent rate limit ends (the forge's own headers). */
+static void on_download_header(struct exchange *exchange, const char *data, size_t len)
+{
+    const char *value = NULL;
+    size_t value_len = 0;
+
+    if ((value = field_value(data, len, "ETag", &value_len))) {
+        while (value_len > 0 && *value == ' ')
+            value++, value_len--;
+        while (value_len > 0 && strchr(" \r\n", value[value_len - 1]))
+            value_len--;
+        if (value_len < sizeof exchange->etag && header_value_is_valid(value, value_len)) {
+            memcpy(exchange->etag, value, value_len);
+            exchange->etag[value_len] = '\0';
+        }
+    } else if ((value = field_value(data, len, "X-RateLimit-Remaining", &value_len))) {
+        exchange->rate_is_spent = strtoll(value, NULL, 10) == 0;
+    } else if ((value = field_value(data, len, "X-RateLimit-Reset", &value_len))) {
+        exchange->rate_reset_ms = rate_reset_parse(value, value_len, clock_unix_ms());
+    }
+}
+
+/* Header lines, those of interim answers and trailers too. Only Retry-After is used (and what a download wants); the rest never leaves the keeper. */
 static size_t on_header(char *data, size_t size, size_t count, void *userdata)
 {
     struct exchange *exchange = MAGIC_CAST(struct exchange, userdata, EXCHANGE_MAGIC);
@@ -171,6 +198,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *userdata)
     }
     if (len >= 5 && !memcmp(data, "HTTP/", 5))
         exchange->retry_after_ms = -1;
+    if (exchange->request->get.is_set)
+        on_download_header(exchange, data, len);
     if ((value = field_value(data, len, "Retry-After", &value_len)))
         exchange->retry_after_ms = retry_after_parse(value, value_len, clock_unix_ms());
     /* In a compressed answer, sent though none was asked for, an echo of the credential could not be seen. */
@@ -419,8 +448,8 @@ enum keeper_http_outcome exchange_start(struct pool *pool, const struct request 
     exchange->request = request;
     exchange->store = store;
     exchange->any_address = route->any_address;
-    exchange->retry_after_ms = -1;
-    exchange->body = (struct buf) BUF_INIT(LIMIT_RESPONSE_BYTES);
+    exchange->retry_after_ms = exchange->rate_reset_ms = -1;
+    exchange->body = (struct buf) BUF_INIT(body_max(exchange));
     exchange->easy = curl_easy_init();
     if (!exchange->easy || url_make(exchange) < 0 || lines_make(exchange) < 0 || pins_make(exchange, route) < 0 ||
         taint_make(exchange) < 0) {
@@ -528,6 +557,8 @@ void exchange_finish(struct exchange *exchange, CURLcode code, struct exchange_r
         result.outcome = KEEPER_HTTP_DONE;
         result.status = (uint32_t) status;
         result.location = location;
+        if (result.retry_after_ms < 0 && exchange->rate_is_spent)
+            result.retry_after_ms = exchange->rate_reset_ms;
     } else {
         result.outcome = code_outcome(exchange, code, &result.err);
         buf_reset(&exchange->body);
@@ -538,6 +569,20 @@ void exchange_finish(struct exchange *exchange, CURLcode code, struct exchange_r
 const struct buf *exchange_body(const struct exchange *exchange)
 {
     return &exchange->body;
+}
+
+const char *exchange_etag(const struct exchange *exchange)
+{
+    return exchange->etag;
+}
+
+uint64_t exchange_received(const struct exchange *exchange, uint64_t *ret_total)
+{
+    curl_off_t total = -1;
+
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &total);
+    *ret_total = total > 0 ? (uint64_t) total : 0;
+    return exchange->body_bytes;
 }
 
 const struct secret *exchange_answer(const struct exchange *exchange)

@@ -13,6 +13,7 @@
 
 #include <openssl/x509_vfy.h>
 
+#define EXCHANGE_ETAG_MAX   256
 #define EXCHANGE_ANSWER_MAX ((size_t) 64 * 1024) /* of the keeper's own requests */
 
 /* Where to connect: decided and checked by the caller. */
@@ -42,6 +43,9 @@ enum keeper_http_outcome exchange_start(struct pool *pool, const struct request 
 /* Reads the result after curl has ended the transfer. The body waits in exchange_body(). */
 void exchange_finish(struct exchange *exchange, CURLcode code, struct exchange_result *ret_result);
 const struct buf *exchange_body(const struct exchange *exchange);
+/* Of a download: its version ("" = none), and how much of how much (0: unknown) is there. */
+const char *exchange_etag(const struct exchange *exchange);
+uint64_t exchange_received(const struct exchange *exchange, uint64_t *ret_total);
 /* The same of one of the keeper's own requests (request->form), where exchange_body() is empty. */
 const struct secret *exchange_answer(const struct exchange *exchange);
 /* True once the request may be on its way. */

@@ -1,4 +1,4 @@
-/* What the files of http share: http.c has the queue and the exchange, http-refresh.c the credential, http-form.c the keeper's own requests. */
+/* What the files of http share: http.c has the queue and the exchange, http-refresh.c the credential, http-form.c and http-get.c the keeper's own requests. */
 #ifndef KEEPER_HTTP_PRIVATE_H
 #define KEEPER_HTTP_PRIVATE_H
 
@@ -16,7 +16,8 @@ struct transfer {
     struct http *http;
     enum transfer_state state;
     struct request *request;
-    struct http_form *form; /* one of the keeper's own; NULL: the broker's */
+    struct http_form *form; /* one of the keeper's own, or ... */
+    struct http_get *get;   /* ... a download; both NULL: the broker's */
     int64_t deadline_ms;    /* CLOCK_BOOTTIME */
     struct loop_timer *timer;
     struct pool *pool; /* a place in it is held while not NULL */
@@ -74,5 +75,10 @@ bool transfer_refused(struct transfer *transfer, const struct exchange_result *r
 
 void form_answer(struct http_form *form, const struct exchange_result *result, const struct secret *body);
 void form_free(struct http_form *form);
+
+/* ---- http-get.c ---- */
+
+void get_answer(struct http_get *get, const struct exchange_result *result, const struct exchange *exchange);
+void get_free(struct http_get *get);
 
 #endif

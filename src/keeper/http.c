@@ -18,7 +18,7 @@
 /* Whether others wait for it, and so it is before them. */
 static bool transfer_is_own(const struct transfer *transfer)
 {
-    return transfer->request->form != NULL;
+    return transfer->request->form != NULL || transfer->request->get.is_set;
 }
 
 static void transfer_link(struct transfer *transfer)
@@ -68,6 +68,7 @@ void transfer_free(struct transfer *transfer)
     loop_timer_free(transfer->timer);
     request_free(transfer->request);
     form_free(transfer->form);
+    get_free(transfer->get);
     transfer->magic = 0;
     free(transfer);
 }
@@ -96,6 +97,8 @@ void transfer_answer(struct transfer *transfer, const struct exchange_result *re
 
     if (transfer->form)
         form_answer(transfer->form, result, result->outcome == KEEPER_HTTP_DONE ? exchange_answer(transfer->exchange) : NULL);
+    else if (transfer->get)
+        get_answer(transfer->get, result, transfer->exchange);
     else
         broker_answer(transfer, result);
     transfer_free(transfer);
@@ -249,8 +252,8 @@ static void transfer_redirect(struct transfer *transfer, const struct exchange_r
     struct exchange_result refusal = { .outcome = KEEPER_HTTP_REDIRECT_REFUSED, .status = result->status, .retry_after_ms = -1 };
 
     transfer->has_left = true;
-    if (transfer->redirects >= LIMIT_REDIRECTS)
-        err_set(&refusal.err, ELOOP, "%s redirects more than %d times", transfer->request->url.host, LIMIT_REDIRECTS);
+    if (transfer->redirects >= (transfer->get ? HTTP_GET_REDIRECTS : LIMIT_REDIRECTS))
+        err_set(&refusal.err, ELOOP, "%s redirects too often", transfer->request->url.host);
     else
         refusal.outcome = request_redirect(transfer->request, result->location, &refusal.err);
     if (refusal.outcome != KEEPER_HTTP_DONE) {

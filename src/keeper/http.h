@@ -18,6 +18,7 @@
 
 struct http;
 struct http_form;
+struct http_get;
 
 /* What surrounds the requests; all borrowed and longer-lived. */
 struct http_context {
@@ -89,6 +90,29 @@ typedef void http_form_fn(const struct http_form_answer *answer, void *userdata)
 int http_post_form(struct http *http, const struct http_form_request *request, http_form_fn *fn, void *userdata,
     struct http_form **ret_form, struct err *err);
 void http_form_cancel(struct http_form *form);
+
+/* ---- downloads: of the fetcher, and of the forge's API ---- */
+
+#define HTTP_GET_REDIRECTS 5
+
+struct http_get_answer {
+    enum keeper_http_outcome outcome; /* DONE for every status but the redirects that were followed */
+    uint32_t status;
+    const char *etag;       /* "" = none */
+    int64_t retry_after_ms; /* or until a spent rate limit ends; -1: not said */
+    const struct buf *body; /* NULL when there is no answer. Borrowed */
+    const char *message;    /* our words when there is none */
+};
+/* As http_form_fn. */
+typedef void http_get_fn(const struct http_get_answer *answer, void *userdata);
+
+/* A download (request.h); `fn` is called once from the loop. -EINVAL with words for a URL that is not to be used. */
+struct request_download;
+int http_get(struct http *http, const struct request_download *what, uint32_t timeout_ms, http_get_fn *fn, void *userdata,
+    struct http_get **ret_get, struct err *err);
+void http_get_cancel(struct http_get *get);
+/* Bytes so far; *ret_total 0: unknown. */
+uint64_t http_get_progress(const struct http_get *get, uint64_t *ret_total);
 
 /* Open requests are dropped without an answer. */
 void http_free(struct http *http);

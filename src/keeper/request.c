@@ -61,9 +61,9 @@ int request_read(struct wire_frame *frame, struct request **ret_request)
     return 0;
 }
 
-static int form_fill(struct request *request, const char *url, const char *pool, const struct secret *form, struct err *err)
+/* Name of the pool, URL and header fields of one of the keeper's own requests. */
+static int own_fill(struct request *request, const char *url, const char *pool, const char *fields, struct err *err)
 {
-    static const char fields[] = "Content-Type: application/x-www-form-urlencoded\nAccept: application/json\n";
     int r = 0;
 
     request->connector_fqn = strdup("");
@@ -77,6 +77,14 @@ static int form_fill(struct request *request, const char *url, const char *pool,
     if (!request->url.tls && !url_is_this_machine(&request->url))
         return err_set(err, EINVAL, "plain http to %s is refused: use https", request->url.host);
     r = headers_parse(fields, NULL, false, &request->headers, err);
+    return r > 0 ? -EINVAL : r;
+}
+
+static int form_fill(struct request *request, const char *url, const char *pool, const struct secret *form, struct err *err)
+{
+    static const char fields[] = "Content-Type: application/x-www-form-urlencoded\nAccept: application/json\n";
+    int r = own_fill(request, url, pool, fields, err);
+
     return r == 0 ? secret_from(secret_bytes(form), secret_len(form), &request->form) : r;
 }
 
@@ -233,7 +241,7 @@ enum keeper_http_outcome request_credential(struct request *request, struct vaul
     enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
 
     credential_reset(&request->credential);
-    if (request->binding[0] == '\0' || request->form)
+    if (request->binding[0] == '\0' || request->form || request->get.is_set)
         return KEEPER_HTTP_DONE;
     outcome = loan_take(request, vault, &loan, err);
     if (outcome != KEEPER_HTTP_DONE)
@@ -259,8 +267,10 @@ enum keeper_http_outcome request_redirect(struct request *request, const char *l
         err_set(err, EACCES, "the answer redirects a %s request, which is never sent again", request->method);
         return KEEPER_HTTP_REDIRECT_REFUSED;
     }
-    if (url_parse(location, strlen(location), &url, NULL) < 0 || !url_same_origin(&url, &request->url)) {
-        err_set(err, EACCES, "the answer redirects to another origin than %s", request->url.host);
+    if (url_parse(location, strlen(location), &url, NULL) < 0 ||
+        !(request->get.follows ? url.tls || url_same_origin(&url, &request->url) : url_same_origin(&url, &request->url))) {
+        err_set(err, EACCES, "the answer of %s redirects to %s", request->url.host,
+            request->get.follows ? "something that is not https" : "another origin");
         return KEEPER_HTTP_REDIRECT_REFUSED;
     }
     text = strdup(location);
@@ -273,6 +283,52 @@ enum keeper_http_outcome request_redirect(struct request *request, const char *l
     request->url_text = text;
     request->url = url;
     return KEEPER_HTTP_DONE;
+}
+
+/* "Authorization: Bearer TOKEN" without a grant of the person's: for the one built-in use, the forge's API. */
+static int token_take(struct credential *credential, const struct secret *token)
+{
+    static const char before[] = "Authorization: Bearer ";
+    uint8_t *at = NULL;
+    int r = secret_new(sizeof before - 1 + secret_len(token) + 1, &credential->line);
+
+    if (r < 0)
+        return r;
+    at = mempcpy(secret_data(credential->line), before, sizeof before - 1);
+    memcpy(at, secret_bytes(token), secret_len(token));
+    return tainted_add(credential, token);
+}
+
+static int get_fill(struct request *request, const struct request_download *what, struct err *err)
+{
+    CLEANUP(buf_free) struct buf fields = BUF_INIT(LIMIT_HTTP_HEADER_BYTES);
+    int r = 0;
+
+    if (what->accept[0])
+        r = buf_printf(&fields, "Accept: %s\n", what->accept);
+    if (r == 0 && what->etag[0])
+        r = buf_printf(&fields, "If-None-Match: %s\n", what->etag);
+    if (r == 0)
+        r = own_fill(request, what->url, what->pool, buf_str(&fields), err);
+    if (r == 0 && what->token)
+        r = token_take(&request->credential, what->token);
+    request->get = (struct request_get){ true, what->follows && !what->token, what->answer_max };
+    return r;
+}
+
+int request_get(const struct request_download *what, struct request **ret_request, struct err *err)
+{
+    CLEANUP_PTR(request_free) struct request *request = calloc(1, sizeof *request);
+    int r = request ? get_fill(request, what, err) : -ENOMEM;
+
+    if (r == -ENOMEM || r == -E2BIG)
+        return err_set(err, ENOMEM, "the keeper has no memory left for this request");
+    if (r < 0)
+        return r;
+    strncpy(request->method, "GET", sizeof request->method - 1);
+    request->method_kind = METHOD_SAFE;
+    *ret_request = TAKE_PTR(request);
+    return 0;
 }
 
 void request_free(struct request *request)

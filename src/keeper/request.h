@@ -35,6 +35,11 @@ struct request {
     bool read_only;
     uint32_t deadline_ms;
     struct secret *form; /* one of the keeper's own requests: the body, and the answer is a secret too */
+    struct request_get { /* ... or a download */
+        bool is_set;
+        bool follows; /* redirects to other hosts too, over https */
+        size_t answer_max;
+    } get;
     struct credential {
         struct secret *line;                 /* "Authorization: Bearer ..." and a NUL; NULL without credential */
         struct secret *tainted[TAINTED_MAX]; /* what must not come back in the answer: value, refresh token, client secret */
@@ -47,6 +52,17 @@ struct request {
 
 /* A request of the keeper itself: POST of a form to `url`, which must be https or of this machine. Copies. -EINVAL says what is wrong. */
 int request_form(const char *url, const char *pool, const struct secret *form, struct request **ret_request, struct err *err);
+
+/* What is downloaded, and under which pool. */
+struct request_download {
+    const char *url, *pool;
+    const char *accept, *etag;  /* "" = none; a value that cannot stand in a header is refused */
+    const struct secret *token; /* sent as Authorization: Bearer, to this origin alone; NULL: none. Excludes `follows` */
+    bool follows;
+    size_t answer_max;
+};
+/* A GET of the keeper itself, of an https URL (or one of this machine). -EINVAL says what is wrong. */
+int request_get(const struct request_download *what, struct request **ret_request, struct err *err);
 
 /* Copies a frame's fields. -EPROTO when the frame is not one (the peer is dropped), -ENOMEM. */
 int request_read(struct wire_frame *frame, struct request **ret_request);
@@ -64,7 +80,7 @@ enum keeper_http_outcome request_check(struct request *request, struct vault *va
 enum keeper_http_outcome request_credential(struct request *request, struct vault *vault, struct err *err);
 
 /*
- * The same rules for where an answer redirects the request to: same origin only, GET and HEAD only.
+ * The same rules for where an answer redirects the request to: same origin only (a download that follows: any https one), GET and HEAD only.
  * KEEPER_HTTP_DONE when it may be sent again, then url_text and url are the new ones.
  */
 enum keeper_http_outcome request_redirect(struct request *request, const char *location, struct err *err);

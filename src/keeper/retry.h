@@ -13,4 +13,7 @@
  */
 int64_t retry_after_parse(const char *value, size_t len, int64_t now_unix_ms);
 
+/* X-RateLimit-Reset as forges send it: the Unix time in seconds at which requests are answered again. As retry_after_parse(). */
+int64_t rate_reset_parse(const char *value, size_t len, int64_t now_unix_ms);
+
 #endif

@@ -48,10 +48,20 @@ static void test_neither(void **state)
     assert_int_equal(retry_after_parse("1\0002", 3, 0), -1);
 }
 
+static void test_rate_reset(void **state)
+{
+    assert_int_equal(rate_reset_parse(" 784111777\r\n", 13, 784111717000), 60000);
+    assert_int_equal(rate_reset_parse("784111717", 9, 784111777000), 0);
+    assert_int_equal(rate_reset_parse("999999999999", 12, 0), RETRY_AFTER_MAX_MS);
+    assert_int_equal(rate_reset_parse("9999999999999", 13, 0), -1);
+    assert_int_equal(rate_reset_parse("-5", 2, 0), -1);
+    assert_int_equal(rate_reset_parse("", 0, 0), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_seconds), cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_neither) };
+        cmocka_unit_test(test_neither), cmocka_unit_test(test_rate_reset) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
