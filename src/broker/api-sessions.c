@@ -27,6 +27,17 @@ static int receipt(struct broker *broker, const char *type, const struct session
     return receipts_append(broker->receipts, &receipt, NULL, err);
 }
 
+/* C0, DEL and C1: a name that is shown in terminals and receipts moves no cursor there. */
+static bool has_control_characters(const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char) *text, next = (unsigned char) text[1];
+        if (c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0))
+            return true;
+    }
+    return false;
+}
+
 void api_session_open(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
     const char *agent = json_get_str(request->body, "agent");
@@ -37,6 +48,10 @@ void api_session_open(struct broker *broker, const struct api_request *request, 
 
     if (!agent || !*agent || strlen(agent) > TEXT_MAX || (folder && strlen(folder) > TEXT_MAX)) {
         api_reply_error(reply, 400, "bad_request", "the body must be {\"agent\":TEXT,\"folder\"?:TEXT}", NULL);
+        return;
+    }
+    if (has_control_characters(agent)) {
+        api_reply_error(reply, 400, "bad_request", "the agent's name may not have control characters", NULL);
         return;
     }
     int r = session_open(broker->sessions, agent, folder, clock_unix_ms(), &session, token, &err);

@@ -21,6 +21,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -39,8 +40,9 @@ struct client {
     struct mcp *mcp;
     struct bufferevent *bev;
     struct rpc_peer *peer; /* NULL until the token was accepted */
-    bool ending;           /* to be freed once its output is written */
-    bool busy;             /* inside on_read: freed there, not below it */
+    char session_id[ULID_ID_MAX];
+    bool ending; /* to be freed once its output is written */
+    bool busy;   /* inside on_read: freed there, not below it */
     TAILQ_ENTRY(client) link;
 };
 
@@ -91,20 +93,42 @@ static void send_message(void *userdata, const json_t *message)
     evbuffer_add(out, line.data, line.len);
 }
 
+/* One session cannot take all places: an agent that leaks connections harms itself only. */
+static bool has_room(const struct mcp *mcp, const char *session_id)
+{
+    const struct client *client;
+    unsigned places = 0;
+
+    TAILQ_FOREACH(client, &mcp->clients, link)
+    places += client->peer && !strcmp(client->session_id, session_id);
+    return places < LIMIT_CLIENTS_PER_SESSION;
+}
+
+static void refuse(struct client *client, const char *message)
+{
+    CLEANUP_JSON json_t *refusal =
+        json_pack("{s:s,s:n,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", "error", "code", -32001, "message", message);
+
+    send_message(client, refusal);
+    client_end(client);
+}
+
 /* The first line. False: the client is being closed. */
 static bool accept_token(struct client *client, const char *token)
 {
     struct session *session = broker_session(client->mcp->broker, token);
 
+    if (session && !has_room(client->mcp, session->id)) {
+        refuse(client, "this session has too many connections open");
+        return false;
+    }
     if (session)
         client->peer = rpc_peer_new(client->mcp->broker, session->id, send_message, client);
     if (!client->peer) {
-        CLEANUP_JSON json_t *refusal = json_pack(
-            "{s:s,s:n,s:{s:i,s:s}}", "jsonrpc", "2.0", "id", "error", "code", -32001, "message", "unknown or ended session");
-        send_message(client, refusal);
-        client_end(client);
+        refuse(client, "unknown or ended session");
         return false;
     }
+    snprintf(client->session_id, sizeof client->session_id, "%s", session->id);
     bufferevent_set_timeouts(client->bev, NULL, NULL);
     return true;
 }

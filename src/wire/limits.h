@@ -15,13 +15,14 @@
 #define LIMIT_CHANNEL_QUEUE 1024 /* frames waiting to be sent to one peer */
 
 /* What agents, people and connectors send. */
-#define LIMIT_ARGS_BYTES        (1 * MIB)
-#define LIMIT_API_BODY_BYTES    (2 * MIB)
-#define LIMIT_HTTP_HEADER_BYTES (32 * KIB)
-#define LIMIT_JSON_DEPTH        64
-#define LIMIT_JSON_NODES        100000
-#define LIMIT_CLIENTS           1000
-#define LIMIT_MCP_LINE_BYTES    (2 * MIB)
+#define LIMIT_ARGS_BYTES          (1 * MIB)
+#define LIMIT_API_BODY_BYTES      (2 * MIB)
+#define LIMIT_HTTP_HEADER_BYTES   (32 * KIB)
+#define LIMIT_JSON_DEPTH          64
+#define LIMIT_JSON_NODES          100000
+#define LIMIT_CLIENTS             1000
+#define LIMIT_CLIENTS_PER_SESSION 64 /* connections of one session at agent.sock */
+#define LIMIT_MCP_LINE_BYTES      (2 * MIB)
 
 /* Connectors. */
 #define LIMIT_STDOUT_BYTES           (1 * MIB)

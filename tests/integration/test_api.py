@@ -9,7 +9,9 @@ from tests.rig.probing import args_of, envelope
 OWNER_ONLY = [("GET", "/v1/status"), ("POST", "/v1/stop"), ("GET", "/v1/actions/probe"), ("PATCH", "/v1/actions/probe"),
               ("DELETE", "/v1/actions/probe"), ("POST", "/v1/actions/install"), ("POST", "/v1/actions/validate"),
               ("GET", "/v1/connectors"), ("POST", "/v1/connectors/install"), ("DELETE", "/v1/connectors/sha256:00"),
-              ("GET", "/v1/bindings"), ("GET", "/v1/audit"), ("GET", "/v1/audit/verify"), ("GET", "/v1/audit/aud_x"),
+              ("GET", "/v1/connectors/sha256:00"), ("GET", "/v1/vault"), ("POST", "/v1/vault/lock"), ("GET", "/v1/bindings"),
+              ("GET", "/v1/bindings/oauth2/x/me"), ("DELETE", "/v1/bindings/oauth2/x/me"),
+              ("POST", "/v1/bindings/oauth2/start"), ("GET", "/v1/audit"), ("GET", "/v1/audit/verify"), ("GET", "/v1/audit/aud_x"),
               ("GET", "/v1/sessions"), ("POST", "/v1/sessions"), ("GET", "/v1/sessions/ses_x"),
               ("POST", "/v1/sessions/ses_x/end"), ("GET", "/v1/config"), ("PATCH", "/v1/config")]
 

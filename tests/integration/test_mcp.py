@@ -13,6 +13,7 @@ from tests.conftest import make_probe_home
 from tests.rig import paths
 from tests.rig.ports import wait_for
 from tests.rig.probing import args_of, envelope
+from tests.rig.puppet import PuppetHome
 from tests.rig.relay import Relay
 
 
@@ -227,6 +228,30 @@ def test_a_token_outlives_a_restart(built, probe_folder, hostile_server, ca):
         assert home.api("GET", "/v1/actions", token=session["token"], door="tcp").status == 200
         for path in home.path.rglob("*"):
             assert not path.is_file() or session["token"].encode() not in path.read_bytes(), path
+    finally:
+        home.close()
+
+
+def test_a_session_has_so_many_places(built):
+    """An agent that leaks connections harms itself: another session, and its own once it lets go, are heard."""
+    home = PuppetHome()
+    try:
+        tokens = [home.api("POST", "/v1/sessions", {"agent": "tests"}).json()["token"].encode() for _ in range(2)]
+        held = []
+        for _ in range(64):
+            stream = socket.socket(socket.AF_UNIX)
+            stream.settimeout(5)
+            stream.connect(str(home.path / "agent/agent.sock"))
+            stream.sendall(tokens[0] + b"\n" + PING)
+            assert b'"result"' in stream.recv(65536)
+            held.append(stream)
+        refused = agent_socket(home, tokens[0] + b"\n", PING)
+        assert b'"error"' in refused and b"too many connections" in refused, refused
+        assert b'"result"' in agent_socket(home, tokens[1] + b"\n", PING)
+        held.pop().close()
+        wait_for(lambda: b'"result"' in agent_socket(home, tokens[0] + b"\n", PING), "a place")
+        for stream in held:
+            stream.close()
     finally:
         home.close()
 
