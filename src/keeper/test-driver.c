@@ -7,20 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "crypt/digest.h"
+#include "keeper/vault.h"
 
 #include "base/banned.h"
 
 const char *driver_program;
 char driver_home[] = "/tmp/aileron-keeper-XXXXXX";
-char driver_creds[64], driver_ca[64], driver_keylog[64];
+char driver_bare[] = "/tmp/aileron-keeper-XXXXXX";
+char driver_ca[64], driver_keylog[64];
 struct provider granted, elsewhere, untrusted, plain;
 
-static void child_exec(int channel, int errors, const char *const *argv)
+static void child_exec(int channel, int errors, int door, const char *const *argv)
 {
     char keylog[96], bundle[96];
     const char *envp[] = { keylog, bundle, "HTTPS_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1",
@@ -30,15 +35,41 @@ static void child_exec(int channel, int errors, const char *const *argv)
     snprintf(bundle, sizeof bundle, "SSL_CERT_FILE=/dev/null");
     dup2(errors, STDERR_FILENO);
     dup2(channel, KEEPER_CHANNEL_FD);
-    close_range(KEEPER_CHANNEL_FD + 1, ~0u, 0);
+    dup2(door, KEEPER_OWNER_FD);
+    close_range(KEEPER_OWNER_FD + 1, ~0u, 0);
     execve(driver_program, (char *const *) argv, (char *const *) envp);
     _exit(127);
 }
 
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    assert_true(strlen(path) < sizeof address.sun_path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    return address;
+}
+
+/* A listening socket as the broker makes it. */
+static int door_listen(const char *path)
+{
+    struct sockaddr_un address = address_of(path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
 struct keeper keeper_exec(const char *const *argv)
 {
+    static unsigned number;
     struct keeper keeper = { .next_id = 1 };
-    int pair[2], errors[2];
+    int pair[2], errors[2], listener = -1;
+
+    snprintf(keeper.socket, sizeof keeper.socket, "%s/keeper-%u.sock", driver_bare, number++);
+    listener = door_listen(keeper.socket);
 
     assert_int_equal(wire_pair(pair), 0);
     assert_int_equal(pipe2(errors, O_CLOEXEC | O_NONBLOCK), 0);
@@ -47,9 +78,10 @@ struct keeper keeper_exec(const char *const *argv)
         /* Above the numbers that are given to the child, and without close-on-exec there. */
         int channel = fcntl(pair[1], F_DUPFD, 100), standard_error = fcntl(errors[1], F_DUPFD, 100);
 
-        child_exec(channel, standard_error, argv);
+        child_exec(channel, standard_error, fcntl(listener, F_DUPFD, 100), argv);
     }
     assert_true(keeper.pid > 0);
+    close(listener);
     close(pair[1]);
     close(errors[1]);
     keeper.channel = pair[0];
@@ -57,14 +89,190 @@ struct keeper keeper_exec(const char *const *argv)
     return keeper;
 }
 
-/* Waits for a frame; 0 when the keeper closed, -1 when nothing came in time. */
+size_t keeper_events(const struct keeper *keeper, const char *type)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < keeper->events_len; i++)
+        count += !strcmp(keeper->events[i], type);
+    return count;
+}
+
+/* A receipt, as the broker would write it. */
+static void event_take(struct keeper *keeper, struct wire_frame *frame)
+{
+    uint8_t wants = wire_get_u8(frame);
+    const char *type = wire_get_str(frame, 39), *payload = wire_get_str(frame, 65536);
+    CLEANUP_JSON json_t *json = NULL;
+    struct wire_frame answer;
+
+    assert_int_equal(wire_end(frame), 0);
+    assert_int_equal(json_parse(payload, strlen(payload), JSON_LIMITS(65536), &json, NULL), 0);
+    assert_true(json_object_size(json) > 0);
+    assert_null(strstr(payload, TOKEN));
+    assert_null(strstr(payload, PASSPHRASE));
+    assert_true(keeper->events_len < EVENTS_MAX);
+    snprintf(keeper->events[keeper->events_len++], sizeof keeper->events[0], "%s", type);
+    if (!wants || keeper->ignores_receipts)
+        return;
+    wire_init(&answer, KEEPER_EVENT_WRITTEN, frame->id);
+    wire_put_u8(&answer, !keeper->refuses_receipts);
+    keeper_send(keeper, &answer);
+}
+
+static void state_take(struct keeper *keeper, struct wire_frame *frame)
+{
+    size_t len = 0;
+
+    keeper->state = wire_get_u8(frame);
+    keeper->overrides_active = wire_get_u8(frame);
+    wire_get_bytes(frame, 32, &len);
+    assert_int_equal(len, keeper->state == KEEPER_VAULT_UNLOCKED ? 32 : 0);
+    wire_get_str(frame, 1024);
+    wire_get_blob(frame, LIMIT_BLOB_BYTES, &len);
+    assert_int_equal(wire_end(frame), 0);
+}
+
+/* True for what needs no answer of the test. Frees such a frame. */
+static bool is_taken(struct keeper *keeper, struct wire_frame *frame)
+{
+    if (frame->type == KEEPER_EVENT)
+        event_take(keeper, frame);
+    else if (frame->type == KEEPER_STATE && frame->id == 0)
+        state_take(keeper, frame);
+    else
+        return false;
+    wire_free(frame);
+    return true;
+}
+
 int keeper_receive(struct keeper *keeper, struct wire_frame *frame, int timeout_ms)
 {
     struct pollfd poller = { keeper->channel, POLLIN, 0 };
+    int64_t until = clock_boot_ms() + timeout_ms;
+    int r = 0;
 
-    if (poll(&poller, 1, timeout_ms) != 1)
-        return -1;
-    return wire_recv(keeper->channel, frame);
+    do {
+        int64_t left_ms = until - clock_boot_ms();
+
+        if (poll(&poller, 1, left_ms > 0 ? (int) left_ms : 0) != 1)
+            return -1;
+        r = wire_recv(keeper->channel, frame);
+    } while (r == 1 && is_taken(keeper, frame));
+    return r;
+}
+
+void keeper_pump(struct keeper *keeper, int for_ms)
+{
+    struct wire_frame frame;
+
+    assert_int_equal(keeper_receive(keeper, &frame, for_ms), -1);
+}
+
+static struct done done_take(struct wire_frame *frame, uint16_t type)
+{
+    struct done done = { .id = frame->id };
+
+    assert_int_equal(frame->type, type);
+    done.result = wire_get_u8(frame);
+    snprintf(done.message, sizeof done.message, "%s", wire_get_str(frame, sizeof done.message - 1));
+    snprintf(done.hint, sizeof done.hint, "%s", wire_get_str(frame, sizeof done.hint - 1));
+    snprintf(done.detail, sizeof done.detail, "%s", wire_get_str(frame, sizeof done.detail - 1));
+    assert_int_equal(wire_end(frame), 0);
+    wire_free(frame);
+    assert_true(done.result < KEEPER_RESULT_COUNT);
+    assert_true((done.result == KEEPER_OK) == (done.message[0] == '\0') || done.result == KEEPER_OK);
+    return done;
+}
+
+struct done keeper_ask(struct keeper *keeper, struct wire_frame *frame)
+{
+    uint32_t id = frame->id;
+    struct done done = { .id = 0 };
+
+    keeper_send(keeper, frame);
+    assert_int_equal(keeper_receive(keeper, frame, 10000), 1);
+    done = done_take(frame, KEEPER_DONE);
+    assert_int_equal(done.id, id);
+    return done;
+}
+
+int door_open_raw(const struct keeper *keeper)
+{
+    struct sockaddr_un address = address_of(keeper->socket);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    return fd;
+}
+
+int door_receive(struct keeper *keeper, int door, struct wire_frame *frame, int timeout_ms)
+{
+    int64_t until = clock_boot_ms() + timeout_ms;
+
+    for (;;) {
+        struct pollfd pollers[2] = { { door, POLLIN, 0 }, { keeper->channel, POLLIN, 0 } };
+        int64_t left_ms = until - clock_boot_ms();
+
+        if (poll(pollers, 2, left_ms > 0 ? (int) left_ms : 0) < 1)
+            return -1;
+        if (pollers[0].revents)
+            return wire_recv(door, frame);
+        assert_int_equal(keeper_receive(keeper, frame, 0), -1);
+    }
+}
+
+int door_open(struct keeper *keeper)
+{
+    struct wire_frame frame;
+    int door = door_open_raw(keeper);
+
+    assert_int_equal(door_receive(keeper, door, &frame, 5000), 1);
+    assert_int_equal(frame.type, OWNER_HELLO);
+    assert_int_equal(wire_get_u32(&frame), KEEPER_PROTOCOL_VERSION);
+    wire_get_u8(&frame);
+    assert_non_null(strstr(wire_get_str(&frame, 4096), "/secrets.json"));
+    assert_int_equal(wire_end(&frame), 0);
+    wire_free(&frame);
+    return door;
+}
+
+int door_send(int door, struct wire_frame *frame)
+{
+    int r = wire_send(door, frame);
+
+    wire_free(frame);
+    return r;
+}
+
+struct done door_read(struct keeper *keeper, int door)
+{
+    struct wire_frame frame;
+
+    assert_int_equal(door_receive(keeper, door, &frame, 60000), 1);
+    return done_take(&frame, OWNER_DONE);
+}
+
+struct done door_ask(struct keeper *keeper, int door, struct wire_frame *frame)
+{
+    assert_int_equal(door_send(door, frame), 0);
+    return door_read(keeper, door);
+}
+
+void door_frame(struct wire_frame *frame, uint16_t type, const char *passphrase)
+{
+    wire_init(frame, type, 7);
+    wire_put_secret(frame, passphrase, strlen(passphrase));
+}
+
+struct done door_unlock(struct keeper *keeper, const char *passphrase)
+{
+    CLEANUP_CLOSE int door = door_open(keeper);
+    struct wire_frame frame;
+
+    door_frame(&frame, OWNER_UNLOCK, passphrase);
+    return door_ask(keeper, door, &frame);
 }
 
 void keeper_send(struct keeper *keeper, struct wire_frame *frame)
@@ -73,13 +281,24 @@ void keeper_send(struct keeper *keeper, struct wire_frame *frame)
     wire_free(frame);
 }
 
-void keeper_configure(struct keeper *keeper, const char *allow_private)
+static void configure(struct keeper *keeper, const char *allow_private, uint32_t auto_lock_s)
 {
-    struct wire_frame frame = { 0 };
+    struct wire_frame frame;
 
     wire_init(&frame, KEEPER_CONFIGURE, 0);
     wire_put_str(&frame, allow_private);
+    wire_put_u32(&frame, auto_lock_s);
     keeper_send(keeper, &frame);
+}
+
+void keeper_configure(struct keeper *keeper, const char *allow_private)
+{
+    configure(keeper, allow_private, 0);
+}
+
+void keeper_configure_lock(struct keeper *keeper, uint32_t auto_lock_s)
+{
+    configure(keeper, "", auto_lock_s);
 }
 
 void keeper_hello(struct keeper *keeper)
@@ -97,14 +316,14 @@ void keeper_hello(struct keeper *keeper)
     wire_free(&frame);
 }
 
-/* With credentials, overrides for the names of HOSTS, and the test CA. Not configured yet. */
-struct keeper keeper_start_raw(void)
+/* With overrides for the names of HOSTS, and the test CA. Not configured yet. */
+struct keeper keeper_start_raw(const char *home)
 {
     static char rows[6][64];
     const char *const names[] = { "a.test", "b.test", "closed.test", "untrusted.test", "other-name.test", "plain.test" };
     const uint16_t ports[] = { granted.port, elsewhere.port, provider_closed_port(), untrusted.port, granted.port, plain.port };
-    const char *argv[32] = { "aileron-keeper", "--home", driver_home, "--dev-credentials", driver_creds, "--dev-ca", driver_ca };
-    size_t n = 7;
+    const char *argv[32] = { "aileron-keeper", "--home", home, "--dev-ca", driver_ca };
+    size_t n = 5;
     struct keeper keeper;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -117,11 +336,22 @@ struct keeper keeper_start_raw(void)
     return keeper;
 }
 
-struct keeper keeper_start(void)
+struct keeper keeper_start_locked(void)
 {
-    struct keeper keeper = keeper_start_raw();
+    struct keeper keeper = keeper_start_raw(driver_home);
 
     keeper_configure(&keeper, "");
+    return keeper;
+}
+
+struct keeper keeper_start(void)
+{
+    struct keeper keeper = keeper_start_locked();
+    struct done done = door_unlock(&keeper, PASSPHRASE);
+
+    if (done.result != KEEPER_OK)
+        fail_msg("not unlocked: %s", done.message);
+    assert_int_equal(keeper.state, KEEPER_VAULT_UNLOCKED);
     return keeper;
 }
 
@@ -255,20 +485,56 @@ unsigned connections_seen(void)
            atomic_load(&plain.connections);
 }
 
+static int binding_put(struct vault *vault, const char *binding, enum grant_kind kind, const char *grant_json, const char *value)
+{
+    CLEANUP_JSON json_t *json = json_loads(grant_json, 0, NULL);
+    CLEANUP_PTR(grant_free) struct grant *grant = NULL;
+    CLEANUP_PTR(secret_free) struct secret *secret = NULL;
+    struct err err = ERR_INIT;
+    int r = grant_read(json, kind, &grant, &err);
+
+    if (r == 0)
+        r = secret_from(value, strlen(value), &secret);
+    if (r == 0)
+        r = vault_binding_put(vault, binding, grant, secret, NULL, &err);
+    if (r != 0)
+        fprintf(stderr, "%s: %s\n", binding, err.message);
+    return r;
+}
+
+/* A development vault with two bindings. */
+static int vault_make(const char *home)
+{
+    static const uint8_t salt[KDF_SALT_BYTES] = { 1, 2, 3 };
+    CLEANUP_PTR(vault_free) struct vault *vault = NULL;
+    CLEANUP_PTR(secret_free) struct secret *passphrase = NULL, *key = NULL;
+    int r = secret_from(PASSPHRASE, strlen(PASSPHRASE), &passphrase);
+
+    if (r == 0)
+        r = kdf_derive(passphrase, salt, &key);
+    if (r == 0)
+        r = vault_new(home, &vault, NULL);
+    if (r == 0)
+        r = vault_create(vault, key, salt, true, NULL);
+    if (r == 0)
+        r = binding_put(vault, "oauth2/google/me", GRANT_OAUTH2,
+            "{\"connector_fqn\":\"local://google\",\"origins\":[\"https://a.test:443\"],\"token_url\":\"https://a.test/token\"}",
+            "{\"access_token\":\"" TOKEN "\",\"client_id\":\"client\",\"token_url\":\"https://a.test/token\"}");
+    if (r == 0)
+        r = binding_put(vault, "api_key/other/me", GRANT_API_KEY,
+            "{\"connector_fqn\":\"local://other\",\"origins\":[\"https://a.test\"],\"header\":\"X-Api-Key\",\"format\":\"Key "
+            "{key}\"}",
+            KEY);
+    return r;
+}
+
 int driver_setup(void **state)
 {
-    static const char credentials[] =
-        "{\"credentials\":[{\"binding\":\"oauth2/google/me\",\"connector_fqn\":\"local://"
-        "google\",\"kind\":\"oauth2\",\"origins\":["
-        "\"https://a.test:443\"],\"value\":\"" TOKEN "\"},{\"binding\":\"api_key/other/me\",\"connector_fqn\":\"local://other\","
-        "\"kind\":\"api_key\",\"header\":\"X-Api-Key\",\"format\":\"Key {key}\",\"origins\":[\"https://a.test\"],\"value\":\"" KEY
-        "\"}]}";
     SSL_CTX *tls = NULL;
 
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(driver_home))
+    if (!mkdtemp(driver_home) || !mkdtemp(driver_bare))
         return -1;
-    snprintf(driver_creds, sizeof driver_creds, "%s/creds.json", driver_home);
     snprintf(driver_ca, sizeof driver_ca, "%s/ca.pem", driver_home);
     snprintf(driver_keylog, sizeof driver_keylog, "%s/keys.log", driver_home);
     tls = provider_tls(driver_ca, "DNS:a.test,DNS:b.test");
@@ -276,10 +542,12 @@ int driver_setup(void **state)
     provider_start(&elsewhere, tls);
     provider_start(&untrusted, provider_tls(NULL, "DNS:untrusted.test"));
     provider_start(&plain, NULL);
-    return file_write_atomic(AT_FDCWD, driver_creds, credentials, strlen(credentials), 0600, NULL);
+    return vault_make(driver_home);
 }
 
 int driver_teardown(void **state)
 {
-    return file_remove_tree(AT_FDCWD, driver_home);
+    int r = file_remove_tree(AT_FDCWD, driver_home);
+
+    return file_remove_tree(AT_FDCWD, driver_bare) < 0 ? -1 : r;
 }

@@ -19,18 +19,32 @@
 
 static void test_hello_and_state(void **state)
 {
-    struct keeper keeper = keeper_start();
+    struct keeper keeper = keeper_start_raw(driver_home);
     struct wire_frame frame;
+    size_t len = 0;
+    const char *bindings = NULL;
 
-    assert_int_equal(keeper.state, KEEPER_VAULT_DEVELOPMENT);
+    assert_int_equal(keeper.state, KEEPER_VAULT_LOCKED);
     assert_int_equal(keeper.overrides, 1);
+    keeper_configure(&keeper, "");
+    assert_int_equal(door_unlock(&keeper, PASSPHRASE).result, KEEPER_OK);
+    assert_int_equal(keeper.state, KEEPER_VAULT_UNLOCKED);
+    assert_int_equal(keeper.overrides_active, 1);
+    keeper_pump(&keeper, 50);
+    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 1);
+    assert_int_equal(keeper.events_len, 1);
     wire_init(&frame, KEEPER_GET_STATE, 77);
     keeper_send(&keeper, &frame);
     assert_int_equal(keeper_receive(&keeper, &frame, 5000), 1);
     assert_int_equal(frame.type, KEEPER_STATE);
     assert_int_equal(frame.id, 77);
-    assert_int_equal(wire_get_u8(&frame), KEEPER_VAULT_DEVELOPMENT);
-    assert_non_null(strstr(wire_get_str(&frame, 65536), "\"origins\":[\"https://a.test:443\""));
+    assert_int_equal(wire_get_u8(&frame), KEEPER_VAULT_UNLOCKED);
+    assert_int_equal(wire_get_u8(&frame), 1);
+    wire_get_bytes(&frame, 64, &len);
+    assert_int_equal(len, 32);
+    wire_get_str(&frame, 1024);
+    bindings = wire_get_blob(&frame, 65536, &len);
+    assert_non_null(memmem(bindings, len, "\"https://a.test:443\"", 20));
     assert_int_equal(wire_end(&frame), 0);
     assert_null(memmem(frame.body.data, frame.body.len, TOKEN, strlen(TOKEN)));
     wire_free(&frame);
@@ -39,7 +53,7 @@ static void test_hello_and_state(void **state)
 
 static void test_without_credentials(void **state)
 {
-    const char *argv[] = { "aileron-keeper", "--home", driver_home, NULL };
+    const char *argv[] = { "aileron-keeper", "--home", driver_bare, NULL };
     struct keeper keeper = keeper_exec(argv);
 
     keeper_hello(&keeper);
@@ -47,6 +61,20 @@ static void test_without_credentials(void **state)
     assert_int_equal(keeper.overrides, 0);
     keeper_configure(&keeper, "");
     ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok" }, KEEPER_HTTP_BINDING_REQUIRED, false);
+    keeper_stop(&keeper);
+}
+
+/* Overrides that were given are nothing while no development vault is open. */
+static void test_locked(void **state)
+{
+    struct keeper keeper = keeper_start_locked();
+    unsigned connections = connections_seen();
+
+    ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok" }, KEEPER_HTTP_BINDING_FAILED, false);
+    ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok", .binding = "" }, KEEPER_HTTP_NETWORK, false);
+    assert_int_equal(connections_seen(), connections);
+    assert_int_equal(door_unlock(&keeper, PASSPHRASE).result, KEEPER_OK);
+    ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok" }, KEEPER_HTTP_DONE, true);
     keeper_stop(&keeper);
 }
 
@@ -394,34 +422,13 @@ static void offence(struct keeper *keeper, struct wire_frame *frame)
     assert_ptr_equal(strchr(errors, '\n'), errors + strlen(errors) - 1);
 }
 
-static void test_out_of_turn(void **state)
+static void test_broken_request(void **state)
 {
-    static const uint16_t types[] = { 0, KEEPER_HELLO, KEEPER_STATE, KEEPER_HTTP_RESULT, 8, 0xffff };
+    struct keeper keeper = keeper_start_locked();
     struct wire_frame frame;
-    struct keeper keeper;
 
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        keeper = keeper_start();
-        wire_init(&frame, types[i], 1);
-        offence(&keeper, &frame);
-    }
-    keeper = keeper_start_raw();
-    wire_init(&frame, KEEPER_GET_STATE, 1);
-    offence(&keeper, &frame);
-    keeper = keeper_start();
-    wire_init(&frame, KEEPER_GET_STATE, 1);
-    wire_put_u8(&frame, 0);
-    offence(&keeper, &frame);
-    keeper = keeper_start();
-    wire_init(&frame, KEEPER_CONFIGURE, 1);
-    offence(&keeper, &frame);
-    keeper = keeper_start();
     wire_init(&frame, KEEPER_HTTP, 1);
     wire_put_str(&frame, "local://google");
-    offence(&keeper, &frame);
-    keeper = keeper_start();
-    wire_init(&frame, KEEPER_GET_STATE, 1);
-    wire_put_fd(&frame, dup(0));
     offence(&keeper, &frame);
 }
 
@@ -506,18 +513,9 @@ static void test_command_line(void **state)
     refuses((const char *[]){ "aileron-keeper", NULL }, "--home");
     refuses((const char *[]){ "aileron-keeper", "--home", "relative", NULL }, "--home");
     refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--insecure", NULL }, "option");
-    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-ca", driver_ca, NULL }, "--dev-credentials");
-    refuses(
-        (const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-connect-to", "a:1:b:2", NULL }, "--dev-credentials");
-    refuses(
-        (const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-credentials", "/nonexistent", NULL }, "/nonexistent");
-    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-credentials", driver_ca, NULL }, driver_ca);
-    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-credentials", driver_creds, "--dev-ca",
-                driver_creds, NULL },
-        "--dev-ca");
-    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-credentials", driver_creds, "--dev-connect-to",
-                "::b:2", NULL },
-        "--dev-connect-to");
+    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-credentials", "/nonexistent", NULL }, "option");
+    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-ca", "/nonexistent", NULL }, "--dev-ca");
+    refuses((const char *[]){ "aileron-keeper", "--home", driver_home, "--dev-connect-to", "::b:2", NULL }, "--dev-connect-to");
 }
 
 int main(int argc, char **argv)
@@ -525,6 +523,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_and_state),
         cmocka_unit_test(test_without_credentials),
+        cmocka_unit_test(test_locked),
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_methods_and_bodies),
         cmocka_unit_test(test_lying_broker),
@@ -538,7 +537,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_many_at_once),
-        cmocka_unit_test(test_out_of_turn),
+        cmocka_unit_test(test_broken_request),
         cmocka_unit_test(test_same_id_twice),
         cmocka_unit_test(test_flood_of_requests),
         cmocka_unit_test(test_flood_of_unread_answers),
