@@ -571,8 +571,13 @@ def test_the_browser(daemon, browser):
 
     daemon.state = LOCKED
     daemon.script = [[done(OK)], [frame(URL, text(url)), opened]]
-    result = daemon.run("binding", "setup", "mail", "--yes", "--json",
-                        environment={**extra, "AILERON_VAULT_PASSPHRASE": "for the command alone"})
+    inherited = os.pipe()
+    try:
+        result = daemon.run("binding", "setup", "mail", "--yes", "--json", input="for nobody", pass_fds=inherited,
+                            environment={**extra, "AILERON_VAULT_PASSPHRASE": "for the command alone"})
+    finally:
+        for fd in inherited:
+            os.close(fd)
     assert result.returncode == 0, result
     assert json.loads(result.stdout)["binding"] == "oauth2/mail/me" and url in result.stderr
     called = (folder / "called").read_text().splitlines()
