@@ -1,6 +1,8 @@
 /* Settings: defaults, each key's rule, errors with their line, and that what is written reads back the same. */
 #include "broker/settings.h"
 
+#include "base/json.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +67,11 @@ static void test_errors_name_their_line(void **state)
         { "[network]\nallow_private = [1]\n", "config.toml:2:", "host:port" },
         { "[network]\nallow_private = [\"user@a:1\"]\n", "config.toml:2:", "host:port" },
         { "[network]\nproxy = \"x\"\n", "config.toml:2:", "no effect" },
-        { "[vault]\nauto_lock = \"1h\"\n", "config.toml:2:", "no effect" },
+        { "[vault]\nauto_lock = \"9s\"\n", "config.toml:2:", "vault.auto_lock" },
+        { "[vault]\nauto_lock = \"31d\"\n", "config.toml:2:", "10s to 30d" },
+        { "[vault]\nauto_lock = 900\n", "config.toml:2:", "\"off\"" },
+        { "[vault]\nauto_lock = \"0\"\n", "config.toml:2:", "\"off\"" },
+        { "[vault]\nauto_lock = \"15m5s\"\n", "config.toml:2:", "\"off\"" },
         { "[approval]\nexpiry = \"1h\"\n", "config.toml:2:", "no effect" },
         { "[log\n", "config.toml:1:", "" },
     };
@@ -123,12 +129,47 @@ static void test_change_and_round_trip(void **state)
     settings_free(&again);
 }
 
+/* Written as a person would write it, read back as the same. */
+static void test_auto_lock(void **state)
+{
+    static const struct {
+        const char *said, *shown;
+        unsigned seconds;
+    } cases[] = {
+        { "off", "off", 0 },
+        { "10s", "10s", 10 },
+        { "90s", "90s", 90 },
+        { "900", "15m", 900 },
+        { "15m", "15m", 900 },
+        { "8h", "8h", 28800 },
+        { "30d", "30d", 2592000 },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct settings settings = SETTINGS_INIT, again = SETTINGS_INIT;
+        CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+        CLEANUP_JSON json_t *said = json_string(cases[i].said);
+        CLEANUP_FREE char *line = NULL;
+        struct err err = ERR_INIT;
+
+        assert_int_equal(settings_change(&settings, "vault.auto_lock", said, &err), 0);
+        assert_int_equal(settings.auto_lock_s, cases[i].seconds);
+        assert_int_equal(settings_format(&settings, &text), 0);
+        assert_true(asprintf(&line, "auto_lock = \"%s\"\n", cases[i].shown) > 0);
+        assert_non_null(strstr(buf_str(&text), line));
+        assert_int_equal(parse(buf_str(&text), &again, &err), 0);
+        assert_true(again.set_auto_lock && again.auto_lock_s == cases[i].seconds);
+        assert_int_equal(settings_change(&again, "vault.auto_lock", NULL, &err), 0);
+        assert_false(again.set_auto_lock || again.auto_lock_s);
+    }
+}
+
 static void test_listing(void **state)
 {
     struct settings settings = SETTINGS_INIT;
     json_t *list = settings_to_json(&settings);
 
-    assert_int_equal(json_array_size(list), 3);
+    assert_int_equal(json_array_size(list), 4);
     for (size_t i = 0; i < json_array_size(list); i++) {
         assert_string_equal(json_string_value(json_object_get(json_array_get(list, i), "source")), "default");
         assert_non_null(json_object_get(json_array_get(list, i), "about"));
@@ -145,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_errors_name_their_line),
         cmocka_unit_test(test_a_failed_parse_changes_nothing),
         cmocka_unit_test(test_change_and_round_trip),
+        cmocka_unit_test(test_auto_lock),
         cmocka_unit_test(test_listing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
