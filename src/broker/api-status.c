@@ -89,6 +89,13 @@ static json_t *degraded(struct broker *broker)
     if (!broker->confined.landlock_abi)
         add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be",
             "use a kernel from 5.13 on with Landlock enabled");
+    if (heads_other_vault(broker->heads)) {
+        snprintf(text, sizeof text,
+            "this is not the vault whose key signed event %llu of the audit log, and no receipt tells of a new one",
+            (unsigned long long) heads_other_vault(broker->heads));
+        add_degraded(
+            list, text, "if you did not exchange secrets.json, somebody else did: aileron vault lock, then put yours back");
+    }
     if (heads_trouble(broker->heads)) {
         snprintf(text, sizeof text, "the head of the audit log is not signed: %s", heads_trouble(broker->heads));
         add_degraded(list, text, "receipts are written all the same; aileron audit verify tells up to which they are signed");

@@ -24,7 +24,8 @@ struct heads {
     uint32_t magic;
     struct heads_config config;
     struct audit_heads *file;
-    bool is_open; /* the vault, with this key */
+    bool is_open;       /* the vault, with this key */
+    uint64_t other_seq; /* another key signed this event, and no receipt tells of a new vault; 0 */
     uint8_t key[SIGN_PUBLIC_BYTES];
     uint64_t generation; /* of the key: an answer to a question of before is worth nothing */
 
@@ -34,7 +35,8 @@ struct heads {
     struct audit_head head;
     struct sync_wait *wait;
 
-    uint64_t asked_seq; /* the newest event that was asked for, whatever became of it */
+    uint64_t created_seq; /* the newest vault.created of this life */
+    uint64_t asked_seq;   /* the newest event that was asked for, whatever became of it */
     struct loop_timer *finish_timer;
     void (*finished)(void *userdata);
     void *finished_userdata;
@@ -165,8 +167,22 @@ static void on_receipt(const char *type, void *userdata)
 {
     struct heads *heads = MAGIC_CAST(struct heads, userdata, HEADS_MAGIC);
 
+    if (!strcmp(type, "vault.created"))
+        heads->created_seq = newest_seq(heads);
     if (newest_seq(heads) - heads->asked_seq >= HEADS_EVENTS || !strcmp(type, "vault.unlocked"))
         ask(heads);
+}
+
+/* Somebody has put another vault in the place of the one that signed. It may be its owner. */
+static void check_key(struct heads *heads)
+{
+    const struct audit_head *last = audit_heads_last(heads->file);
+
+    heads->other_seq = 0;
+    if (last->seq == 0 || heads->created_seq > last->seq || !memcmp(last->key, heads->key, sizeof last->key))
+        return;
+    heads->other_seq = last->seq;
+    log_warn("the vault is not the one whose key signed event %" PRIu64 " of the audit log", last->seq);
 }
 
 void heads_key(struct heads *heads, const uint8_t *public_key)
@@ -174,6 +190,7 @@ void heads_key(struct heads *heads, const uint8_t *public_key)
     if (!public_key) {
         heads->generation += heads->is_open;
         heads->is_open = false;
+        heads->other_seq = 0;
         heads->trouble[0] = '\0';
         return;
     }
@@ -182,6 +199,7 @@ void heads_key(struct heads *heads, const uint8_t *public_key)
     heads->generation++;
     heads->is_open = true;
     memcpy(heads->key, public_key, sizeof heads->key);
+    check_key(heads);
     ask(heads);
 }
 
@@ -272,4 +290,9 @@ const uint8_t *heads_vault_key(const struct heads *heads)
 const char *heads_trouble(const struct heads *heads)
 {
     return heads->trouble[0] ? heads->trouble : NULL;
+}
+
+uint64_t heads_other_vault(const struct heads *heads)
+{
+    return heads->other_seq;
 }

@@ -51,5 +51,10 @@ uint64_t heads_last_seq(const struct heads *heads);
 const uint8_t *heads_vault_key(const struct heads *heads);
 /* For status: why heads are not signed although the vault is open, or NULL. */
 const char *heads_trouble(const struct heads *heads);
+/*
+ * 0, or the event that was signed by another key than that of the vault which is open now, although no receipt tells that the vault
+ * was made anew: somebody has exchanged the vault's file. For status, and for whoever takes a passphrase for proof of anything.
+ */
+uint64_t heads_other_vault(const struct heads *heads);
 
 #endif

@@ -260,6 +260,29 @@ static void test_the_key_changes_meanwhile(void **state)
     assert_anchor(bench, 1, 0);
 }
 
+static void test_another_vault(void **state)
+{
+    struct bench *bench = *state;
+
+    append(bench, "daemon.started", 1);
+    heads_key(bench->heads, bench->key);
+    turn(bench, 50);
+    assert_int_equal(heads_other_vault(bench->heads), 0);
+    heads_key(bench->heads, NULL);
+    secret_free(bench->seed);
+    assert_int_equal(sign_seed_new(&bench->seed), 0);
+    assert_int_equal(sign_public(bench->seed, bench->key), 0);
+    heads_key(bench->heads, bench->key);
+    assert_int_equal(heads_other_vault(bench->heads), 1);
+    heads_key(bench->heads, NULL);
+    assert_int_equal(heads_other_vault(bench->heads), 0);
+    append(bench, "vault.created", 1);
+    heads_key(bench->heads, bench->key);
+    assert_int_equal(heads_other_vault(bench->heads), 0);
+    turn(bench, 50);
+    assert_anchor(bench, 2, 0);
+}
+
 static void on_finished(void *userdata)
 {
     struct bench *bench = userdata;
@@ -367,6 +390,7 @@ int main(void)
         TEST(test_a_decision),
         TEST(test_answers_that_are_no_signature),
         TEST(test_the_key_changes_meanwhile),
+        TEST(test_another_vault),
         TEST(test_finish),
         TEST(test_finish_does_not_wait_for_ever),
         TEST(test_takes_up_where_it_was),
