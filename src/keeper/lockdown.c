@@ -41,7 +41,8 @@ int lockdown(const char *home, struct confine_report *ret_report, struct err *er
     };
     const char *const read_write[] = { home, NULL };
     const struct confine_paths paths = { read_only, read_write };
-    int r = confine_begin(CONFINE_KEEPER, &paths, DATA_LIMIT_BYTES, ret_report, err);
+    enum confine_role role = home ? CONFINE_KEEPER : CONFINE_FETCH;
+    int r = confine_begin(role, &paths, DATA_LIMIT_BYTES, ret_report, err);
 
-    return r < 0 ? r : confine_tighten(CONFINE_KEEPER, err);
+    return r < 0 ? r : confine_tighten(role, err);
 }

@@ -3,29 +3,27 @@
  * with their channel on descriptor 3 and keeper.sock, listening, on descriptor 4. Everything it needs from the file system is
  * read first; then it locks itself down, and only then does it read the first
  * byte of a peer. It writes one-line diagnostics to standard error and nothing else.
+ * `aileron-keeper --fetch` is another program in the same file: see fetch.h.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include "base/json.h"
 #include "keeper/attempts.h"
 #include "keeper/client.h"
 #include "keeper/derive.h"
+#include "keeper/fetch.h"
 #include "keeper/http.h"
 #include "keeper/lock.h"
 #include "keeper/lockdown.h"
-#include "keeper/memory.h"
 #include "keeper/oauth.h"
 #include "keeper/owner.h"
 #include "keeper/receipts.h"
 #include "keeper/session.h"
+#include "keeper/start.h"
 #include "keeper/ticket.h"
 #include "keeper/trust.h"
 #include "keeper/vault.h"
@@ -33,8 +31,6 @@
 #include "base/banned.h"
 
 #define DEGRADED_MAX 512
-/* Connections in use and kept, and what curl needs beside them, of every pool. */
-#define FILES_WANTED 4096
 
 struct options {
     const char *home;
@@ -89,36 +85,6 @@ static int doors_check(bool *ret_has_door, struct err *err)
     if (getsockopt(KEEPER_CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET || door < 0)
         return err_set(err, EINVAL, "aileron-keeper is started by aileron-broker, not by hand");
     *ret_has_door = door > 0;
-    return 0;
-}
-
-/* Raises the soft limit to `wanted`, or to the hard limit when that is less. */
-static void limit_raise(int resource, rlim_t wanted)
-{
-    struct rlimit limit;
-
-    if (getrlimit((__rlimit_resource_t) resource, &limit) < 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    setrlimit((__rlimit_resource_t) resource, &limit);
-}
-
-/* Libraries that read files or the environment when they start, while they still may. */
-static int libraries_start(struct err *err)
-{
-    int r = 0;
-
-    clearenv();
-    umask(077);
-    signal(SIGPIPE, SIG_IGN);
-    limit_raise(RLIMIT_NOFILE, FILES_WANTED);
-    limit_raise(RLIMIT_MEMLOCK, RLIM_INFINITY); /* each secret is a locked page of its own */
-    r = memory_wipe_on_release(err);
-    if (r < 0)
-        return r;
-    if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) != 1)
-        return err_set(err, EIO, "OpenSSL does not start");
-    json_init();
     return 0;
 }
 
@@ -248,6 +214,8 @@ static void keeper_release(struct keeper *keeper)
 {
     struct parts *parts = &keeper->parts;
 
+    if (parts->oauth)
+        oauth_lock(parts->oauth);
     owner_free(parts->owner);
     attempts_free(parts->attempts);
     derive_free(parts->derive);
@@ -273,7 +241,7 @@ static int keeper_run(int argc, char **argv, struct err *err)
     if (r == 0)
         r = doors_check(&keeper.has_door, err);
     if (r == 0)
-        r = libraries_start(err);
+        r = start_libraries(err);
     if (r == 0)
         r = keeper_load(&keeper, &options, err);
     if (r < 0)
@@ -290,8 +258,9 @@ static int keeper_run(int argc, char **argv, struct err *err)
 int main(int argc, char **argv)
 {
     struct err err = ERR_INIT;
+    bool fetches = argc > 1 && !strcmp(argv[1], "--fetch");
 
-    if (keeper_run(argc, argv, &err) < 0) {
+    if ((fetches ? fetch_run(argc - 1, argv + 1, &err) : keeper_run(argc, argv, &err)) < 0) {
         fprintf(stderr, "aileron-keeper: %s\n", err.message);
         if (err.hint[0])
             fprintf(stderr, "aileron-keeper: %s\n", err.hint);
