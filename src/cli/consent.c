@@ -116,9 +116,11 @@ static void put_hosts(FILE *file, const struct consent *consent)
 
 static void put_warning(FILE *file, const char *text)
 {
-    fprintf(file, "%s! WARNING:%s ", term_style(file, STYLE_BAD), term_end(file));
-    term_put(file, text);
-    fputc('\n', file);
+    CLEANUP(buf_free) struct buf clean = BUF_INIT(16 * 1024);
+
+    text_clean(text, strlen(text), false, &clean);
+    fprintf(file, "%s! WARNING%s\n", term_style(file, STYLE_BAD), term_end(file));
+    term_paragraph(file, buf_str(&clean), 2);
 }
 
 static void put_warnings(FILE *file, const json_t *connector)
@@ -156,7 +158,7 @@ static void put_line(FILE *file, const char *name, const char *value)
 {
     if (!value || !*value)
         return;
-    fprintf(file, "%-22s ", name);
+    fprintf(file, "%-25s ", name);
     term_put(file, value);
     fputc('\n', file);
 }
@@ -200,9 +202,10 @@ void consent_print(FILE *file, const struct consent *consent)
     term_put(file, text_of(connector, "fqn"));
     fprintf(file, "%s ", term_end(file));
     term_put(file, text_of(connector, "version"));
+    fprintf(file, " asks to act with your credential.\n");
     if (json_is_true(json_object_get(connector, "unsigned")))
-        fprintf(file, " %sUNSIGNED: nobody vouches for it%s", term_style(file, STYLE_WARN), term_end(file));
-    fprintf(file, " asks to act with your credential.\n\n");
+        fprintf(file, "%sIt is UNSIGNED: nobody vouches for it.%s\n", term_style(file, STYLE_WARN), term_end(file));
+    fputc('\n', file);
     put_line(file, "Binding:", consent->binding);
     put_line(file, "It says that it will:", text_of(credential, "scope"));
     if (is_oauth2(connector))

@@ -13,7 +13,7 @@
 #include "base/banned.h"
 
 #define NAME_WIDTH   24
-#define OPTION_WIDTH 26
+#define OPTION_WIDTH 28
 
 static const char EXIT_CODES[] =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 vault locked and nobody to ask, 4 the daemon could not "
