@@ -12,7 +12,7 @@
 #include "base/banned.h"
 
 #define RANDOM_BYTES  32
-#define CLIENT_ID_MAX 1024
+#define CLIENT_ID_MAX 512
 #define SCOPE_MAX     512
 
 /* ---- the authorize URL ---- */

@@ -36,6 +36,7 @@ struct oauth_context { /* all borrowed and longer-lived */
     struct receipts *receipts;
     void (*changed)(void *userdata); /* labels or bindings are other than before */
     void *userdata;
+    int64_t flow_ms; /* 0: OAUTH_FLOW_MS */
 };
 
 /* How a flow, a refresh or a revocation ended. Texts are borrowed during the callback. */
@@ -43,7 +44,7 @@ struct oauth_outcome {
     enum keeper_result result;
     const char *binding;
     const char *message, *hint; /* "" = none */
-    const json_t *detail;       /* {"granted_scopes","missing_scopes","expires_at"?,"refresh_token_present"}; NULL when it failed */
+    const json_t *detail; /* {"granted_scopes","missing_scopes","expires_at"?,"refresh_token_present"}; NULL when it failed */
 };
 typedef void oauth_fn(const struct oauth_outcome *outcome, void *userdata);
 
@@ -61,9 +62,17 @@ struct oauth_spec {
     const json_t *labels; /* further labels of the binding: connector_fqn, scope …; NULL */
 };
 
+/* Becomes the refresher of its http until it is freed, which must be before the http is. */
 int oauth_new(const struct oauth_context *context, struct oauth **ret_oauth);
+/* Everything under way ends without a word. */
 void oauth_free(struct oauth *oauth);
 DEFINE_CLEANUP_PTR(struct oauth, oauth_free)
+
+/*
+ * To be called before vault_lock(): refreshed tokens that could not be written are tried once more, and else kept until the
+ * vault is open again. Flows go on; one that ends while the vault is locked fails.
+ */
+void oauth_lock(struct oauth *oauth);
 
 /*
  * Starts a flow. *ret_url is the address to open (malloc'd). `fn` tells its end: bound, denied, failed, timed out; not when
@@ -80,7 +89,7 @@ void oauth_cancel(struct oauth_flow *flow);
  * function and `fn` hear the end. An unknown, expired or used state is KEEPER_NOT_FOUND and touches no flow.
  */
 void oauth_callback(struct oauth *oauth, const char *query, size_t len, oauth_fn *fn, void *userdata);
-/* The same from the whole URL that a person pasted; refused unless it is exactly the flow's redirect_uri and a query. */
+/* The same from the whole URL that a person pasted; -EINVAL unless it is exactly the flow's redirect_uri and a query with its state. */
 int oauth_paste(struct oauth_flow *flow, const char *url, struct err *err);
 
 /* Refreshes; whoever asks while one is under way gets its end too. KEEPER_OK: vault_lend() has the new token, and it is on disk. */
