@@ -1,9 +1,10 @@
-/* Any bytes as a spec: what is accepted keeps every promise of owner-spec.h. */
+/* Any bytes as a spec or as labels: what is accepted keeps every promise of owner-spec.h. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "keeper/owner-spec.h"
 
 #include "base/banned.h"
@@ -30,8 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    CLEANUP_JSON json_t *labels = NULL;
+
     if (size < 1)
         return 0;
+    if (spec_labels_parse((const char *) data, size, &labels, NULL) == 0)
+        HOLDS(json_is_object(labels) && json_object_size(labels) <= SPEC_LABELS_MAX);
     for (int use = SPEC_KEY; use <= SPEC_OAUTH; use++) {
         CLEANUP_PTR(spec_free) struct spec *spec = NULL;
         struct err err = ERR_INIT;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/magic.h"
+#include "keeper/oauth.h"
 #include "keeper/receipts.h"
 #include "keeper/session.h"
 #include "keeper/vault.h"
@@ -25,6 +26,7 @@ struct lock {
     struct loop_timer *auto_lock;
     struct loop_timer *flush;
     bool flush_set;
+    bool open;   /* as it was told last */
     bool active; /* the overrides */
     int64_t auto_lock_ms;
     int64_t used_ms;
@@ -120,6 +122,7 @@ json_t *lock_payload(const struct lock *lock)
 
 void lock_opened(struct lock *lock, const char *event)
 {
+    lock->open = true;
     lock->used_ms = clock_boot_ms();
     overrides_set(lock, vault_is_dev(lock->context.parts->vault));
     auto_lock_set(lock);
@@ -128,17 +131,33 @@ void lock_opened(struct lock *lock, const char *event)
         receipts_tell(lock->context.parts->receipts, event, lock_payload(lock));
 }
 
-void lock_close(struct lock *lock)
+/* It is closed, and everybody has to know. */
+static void closed(struct lock *lock)
 {
-    if (!is_open(lock))
-        return;
-    vault_lock(lock->context.parts->vault);
+    lock->open = false;
     overrides_set(lock, false);
     loop_timer_stop(lock->auto_lock);
     loop_timer_stop(lock->flush);
     lock->flush_set = false;
     lock_changed(lock);
     receipts_tell(lock->context.parts->receipts, "vault.locked", lock_payload(lock));
+}
+
+void lock_close(struct lock *lock)
+{
+    if (!is_open(lock)) {
+        lock_check(lock);
+        return;
+    }
+    oauth_lock(lock->context.parts->oauth);
+    vault_lock(lock->context.parts->vault);
+    closed(lock);
+}
+
+void lock_check(struct lock *lock)
+{
+    if (lock->open && !is_open(lock))
+        closed(lock);
 }
 
 void lock_changed(struct lock *lock)

@@ -34,6 +34,8 @@ void lock_used(struct lock *lock);
 void lock_opened(struct lock *lock, const char *event);
 /* Closes it if it is open: overrides off, the clock stops, STATE, vault.locked. */
 void lock_close(struct lock *lock);
+/* To be called now and then: the vault closes itself when its file became another one that its key does not open. */
+void lock_check(struct lock *lock);
 /* Bindings or labels are other than before: STATE. */
 void lock_changed(struct lock *lock);
 bool lock_overrides_active(const struct lock *lock);

@@ -109,6 +109,7 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
     gate_fn *fn = NULL;
 
     wire_mark_secret(frame);
+    lock_check(peer->parts->lock);
     peer->gate.unlocked = vault_state(peer->parts->vault) == KEEPER_VAULT_UNLOCKED;
     peer->gate.busy = peer->work.busy;
     peer->gate.in_flow = peer->work.flow != NULL;

@@ -359,6 +359,7 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
     enum gate_verdict verdict = GATE_REFUSED;
     gate_fn *fn = NULL;
 
+    lock_check(session->parts->lock);
     session->gate.unlocked = vault_state(session->parts->vault) == KEEPER_VAULT_UNLOCKED;
     verdict = gate_pass(&session->gate, frame->type, &fn);
     session->locked = verdict == GATE_LOCKED;

@@ -27,6 +27,7 @@
 #include "base/banned.h"
 
 static char home[] = "/tmp/aileron-lockdown-XXXXXX";
+static int listener = -1;
 static char outside[] = "/tmp/aileron-outside-XXXXXX";
 
 enum { PROBE_WORKED = 0, PROBE_REFUSED = 1, PROBE_KILLED = 2, PROBE_BROKEN = 3 };
@@ -156,6 +157,29 @@ static int do_tcp_socket(void)
     return socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
+/* The owner's door: made before, passed on, accepted from inside. */
+static int do_accept(void)
+{
+    return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+/* A derivation: a child that answers over a pipe and is reaped. */
+static int do_fork(void)
+{
+    int ends[2], status = 0;
+    char byte = 0;
+    pid_t pid = -1;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid = fork();
+    if (pid == 0)
+        _exit(write(ends[1], "k", 1) == 1 ? 0 : 1);
+    if (pid < 0 || read(ends[0], &byte, 1) != 1 || waitpid(pid, &status, 0) != pid)
+        return -1;
+    return byte == 'k' && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
 struct probe {
     const char *what;
     probe_fn *fn;
@@ -215,6 +239,8 @@ static void test_possible(void **state)
         { "reading resolv.conf", do_read_resolver },
         { "replacing a file of the home", do_replace_home_file },
         { "a TCP socket", do_tcp_socket },
+        { "letting a client in", do_accept },
+        { "a forked child", do_fork },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(probes); i++)
@@ -224,8 +250,12 @@ static void test_possible(void **state)
 
 static int setup(void **state)
 {
+    const sa_family_t anonymous = AF_UNIX; /* a name of the kernel's choice */
     int fd = mkstemp(outside);
 
+    listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bind(listener, (const struct sockaddr *) &anonymous, sizeof anonymous) < 0 || listen(listener, 1) < 0)
+        return -1;
     return fd >= 0 && close(fd) == 0 && mkdtemp(home) ? 0 : -1;
 }
 
