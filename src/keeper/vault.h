@@ -25,9 +25,9 @@
 #define VAULT_FILE_MAX    (16 * 1024 * 1024)
 
 /* Paths of ours that never show as entries of the person. */
-#define VAULT_GRANTS  "_grants/"
-#define VAULT_DEV     "_dev"            /* sealed text VAULT_DEV_MARK: development overrides may become active */
-#define VAULT_SIGNING "_audit/head-key" /* the Ed25519 seed that signs audit heads; made at the first unlock that finds none */
+#define VAULT_GRANTS   "_grants/"
+#define VAULT_DEV      "_dev"            /* sealed text VAULT_DEV_MARK: development overrides may become active */
+#define VAULT_SIGNING  "_audit/head-key" /* the Ed25519 seed that signs audit heads; made at the first unlock that finds none */
 #define VAULT_DEV_MARK "aileron-dev-v1"
 
 struct vault;
@@ -75,7 +75,8 @@ struct vault_labels {
 };
 
 /* Writes file and folder through before it returns. */
-int vault_put(struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err);
+int vault_put(
+    struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err);
 /* The value, a new secret. VAULT_NO_ENTRY, -EBADMSG. */
 int vault_get(struct vault *vault, const char *path, struct secret **ret_value, struct err *err);
 int vault_delete(struct vault *vault, const char *path, struct err *err);
@@ -85,10 +86,14 @@ json_t *vault_list(struct vault *vault);
 
 /* ---- bindings ---- */
 
-/* Value and sealed grant (with value_sha256 and its own binding name) in one write. `labels` are merged over those it had. */
+/*
+ * Value and sealed grant (with value_sha256 and its own binding name) in one write. It becomes active; service, identity, connector_fqn
+ * and created_at are kept here, and the first binding of a connector becomes its default. `labels` are merged over those it had: a
+ * JSON null removes, "default" is passed over. VAULT_REFUSED for a value that is no token, or cannot stand in a header.
+ */
 int vault_binding_put(struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value,
     const json_t *labels, struct err *err);
-/* A new grant for the value that is there. */
+/* A new grant for the value that is there; -EBADMSG when that does not open. `labels` as above. */
 int vault_binding_regrant(
     struct vault *vault, const char *binding, const struct grant *grant, const json_t *labels, struct err *err);
 /* Value and grant, in one write. */
@@ -101,14 +106,14 @@ int vault_binding_mark(struct vault *vault, const char *binding, const char *sta
 void vault_binding_used(struct vault *vault, const char *binding, int64_t now_unix_s);
 int vault_flush(struct vault *vault, struct err *err);
 
-/* Lent until the loop's next turn: whoever needs it longer copies. */
+/* Lent until the next call of a vault function but vault_binding_used() and vault_state(): whoever needs it longer copies. */
 struct vault_loan {
     const struct grant *grant;
-    const struct secret *value;   /* what goes into the header: access token or key */
-    const struct secret *refresh; /* NULL: none, or kind api_key */
+    const struct secret *value;         /* what goes into the header: access token or key */
+    const struct secret *refresh;       /* NULL: none, or kind api_key */
     const struct secret *client_secret; /* likewise */
-    int64_t expires_unix_s;       /* 0: unknown */
-    uint64_t generation;          /* another number after each change of the value */
+    int64_t expires_unix_s;             /* 0: unknown */
+    uint64_t generation;                /* another number after each change of the value */
 };
 
 /* Lends what `binding` holds, to requests of exactly the connector that its grant names. Checks the seal of both and value_sha256. */
