@@ -136,10 +136,8 @@ int needle_make(const struct needle_plan *plan, void *table, void *states, struc
             r = needle_accept(&needle, &rows_len, i, other);
         if (r < 0)
             return r;
-        if (i == 0) {
-            needle.first[0] = c;
-            needle.first[1] = other ? other : c;
-        }
+        if (i < 2)
+            memcpy(i == 0 ? needle.first : needle.second, (uint8_t[]){ c, other ? other : c }, 2);
     }
     *ret_needle = needle;
     return 0;

@@ -28,6 +28,7 @@ struct needle {
     size_t len;        /* characters */
     size_t words;      /* of 64 states */
     uint8_t first[2];  /* bytes that may stand at place 0; often the same twice */
+    uint8_t second[2]; /* and at place 1 */
     size_t span;       /* bytes of text that an occurrence has at most */
     uint8_t *rows;     /* by byte: which row of masks; 0: in no place of the needle */
     uint64_t *masks;   /* rows of `words`: bit i of a row is set when its byte may stand at place i */

@@ -26,6 +26,7 @@ struct taint {
     size_t span;                 /* the longest of the needles' */
     uint32_t base64;             /* the needles of that form, one bit each, as below */
     uint32_t begins[256];        /* by byte: which needles may begin with it; ESCAPE when an escape may */
+    uint32_t follows[256];       /* by byte: which needles may go on with it; ESCAPE when an escape that begins one may */
     uint32_t here[NEEDLE_SLOTS]; /* by place: which needles have states there */
     uint32_t live;               /* which of these are not empty */
     const char *mask;
@@ -78,13 +79,29 @@ static void plans_make(const struct secret *secret, struct needle_plan plans[FOR
     plans[0].alignment = plans[1].alignment = 0;
 }
 
+/* The second characters of the escapes of `c`: the high digit of %XX, the u of \\uXXXX, the letter of a short one. */
+static void escapes_add(struct taint *taint, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF", letters[] = "\"\"\\\\//\bb\ff\nn\rr\tt";
+
+    taint->follows[(uint8_t) digits[c >> 4]] |= ESCAPE;
+    taint->follows[(uint8_t) digits[16 + (c >> 4)]] |= ESCAPE;
+    taint->follows['u'] |= ESCAPE;
+    for (size_t i = 0; i < sizeof letters - 1; i += 2)
+        if (letters[i] == (char) c)
+            taint->follows[(uint8_t) letters[i + 1]] |= ESCAPE;
+}
+
 /* What the search asks of all needles at once. */
 static void needle_add(struct taint *taint, size_t i)
 {
     const struct needle *needle = &taint->needles[i];
 
-    taint->begins[needle->first[0]] |= BIT(i);
-    taint->begins[needle->first[1]] |= BIT(i);
+    for (size_t k = 0; k < 2; k++) {
+        taint->begins[needle->first[k]] |= BIT(i);
+        taint->follows[needle->second[k]] |= BIT(i);
+        escapes_add(taint, needle->first[k]);
+    }
     if (needle->form == NEEDLE_BASE64)
         taint->base64 |= BIT(i);
     if (needle->span > taint->span)
@@ -133,6 +150,8 @@ static int needles_make(struct taint *taint, const struct secret *const *secrets
         plans_make(secrets[i], &plans[FORMS * i]);
     }
     taint->begins['%'] = taint->begins['\\'] = ESCAPE;
+    /* Whatever these stand for. */
+    taint->follows['%'] = taint->follows['\\'] = taint->follows['\r'] = taint->follows['\n'] = ~ESCAPE;
     return needles_place(taint, plans, FORMS * len);
 }
 
@@ -227,6 +246,18 @@ static void place_visit(struct taint *taint, size_t place)
     place_leave(taint, taint->base + place);
 }
 
+/* The first place from `place` on, before `end`, where an occurrence may begin, as far as two bytes tell; or `end`. */
+static size_t beginning_find(const struct taint *taint, size_t place, size_t end)
+{
+    const uint8_t *window = taint->window;
+
+    /* The body's last byte begins nothing. */
+    for (size_t last = end < taint->len ? end : end - 1; place < last; place++)
+        if (taint->begins[window[place]] & taint->follows[window[place + 1]])
+            return place;
+    return end;
+}
+
 /* Visits the places before window offset `end`. */
 static void window_search(struct taint *taint, size_t end)
 {
@@ -234,8 +265,7 @@ static void window_search(struct taint *taint, size_t end)
 
     while (place < end) {
         if (!taint->live)
-            while (place < end && !taint->begins[taint->window[place]])
-                place++;
+            place = beginning_find(taint, place, end);
         if (place < end)
             place_visit(taint, place++);
     }
