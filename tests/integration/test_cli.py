@@ -85,7 +85,8 @@ def test_an_unknown_action_is_1(probe_home):
 
 @pytest.mark.parametrize("args", [["status"], ["daemon", "status"], ["action", "list"], ["action", "show", "probe"],
                                   ["connector", "list"], ["audit", "list"], ["audit", "verify"], ["sessions", "list"],
-                                  ["config", "list"], ["config", "get", "log.level"]])
+                                  ["config", "list"], ["config", "get", "log.level"], ["vault", "status"], ["vault", "list"],
+                                  ["binding", "list"], ["binding", "inspect", "probe"]])
 def test_json_wherever_something_is_shown(probe_home, args):
     probe_home.api("POST", "/v1/sessions", {"agent": "tests"})
     plain = probe_home.cli(*args, check=0)
@@ -225,3 +226,9 @@ def test_status_shouts_about_overrides(probe_home):
     assert status["vault_state"] == "unlocked" and status["overrides_active"] is True
     result = probe_home.cli("action", "list", check=0)
     assert "develop" in (result.err + result.out).lower(), "every command shows that overrides are active"
+    probe_home.cli("vault", "lock", check=0)
+    try:
+        assert "not active" in probe_home.cli("status", check=0).out
+        assert "develop" not in probe_home.cli("action", "list", check=0).err.lower()
+    finally:
+        probe_home.unlock()
