@@ -246,6 +246,8 @@ void api_action_run(struct broker *broker, const struct api_request *request, st
         api_reply_error(reply, 503, "stopping", "the daemon is stopping", NULL);
     else if (wrong)
         api_reply_error(reply, 400, "bad_request", wrong, NULL);
+    else if (request->session && json_object_get(request->body, "as"))
+        api_reply_error(reply, 403, "forbidden", "which binding is used is the owner's choice", NULL);
     else
         call_start(broker, request, reply);
 }

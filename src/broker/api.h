@@ -68,7 +68,7 @@ api_fn api_action_remove;
 api_fn api_action_install;
 /* POST {"text","file"} → {"valid":bool,"errors":[{"class","message","file","line"}…]} */
 api_fn api_action_validate;
-/* POST {"args":{}, "as"?:binding, or its last part} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
+/* POST {"args":{}, "as"?:binding, or its last part (the owner only)} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
 api_fn api_action_run;
 /* {"connectors":[{"fqn","version","hash","unsigned","credential","hosts","ops"?,"used_by":[action…]}…]} */
 api_fn api_connectors_list;

@@ -3,7 +3,9 @@ import base64
 import concurrent.futures
 import hashlib
 import http.client
+import os
 import re
+import subprocess
 import threading
 import time
 
@@ -412,6 +414,41 @@ def test_a_receipt_is_on_disk_before_the_keeper_hears_of_it(home, kind, payload,
     assert last["actor"]["id"] == {"human": "owner", "service": "keeper"}[actor]
 
 
+def test_no_receipt_no_effect(built):
+    """A full disk: the keeper hears that its receipt is not written, however many it asks for, and that it is when there is room."""
+    if os.geteuid() != 0:
+        pytest.skip("a small file system needs root")
+    mounted = []
+
+    def prepare(path):
+        audit = path / "audit"
+        audit.mkdir(mode=0o700)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", audit], check=False, capture_output=True)
+        mounted.extend([audit] if done.returncode == 0 else [])
+
+    home = PuppetHome(prepare=prepare)
+    try:
+        if not mounted:
+            pytest.skip("no mount here")
+        keeper, filler = home.keeper, mounted[0] / "filler"
+        with open(filler, "wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(b"\0" * 512)
+        for number in range(1, 101):
+            keeper.event("secret.written", {"aileron.vault.path": "x" * 200}, wait=True, number=number)
+        wait_for(lambda: len(keeper.events) == 100, "every answer")
+        written = sum(keeper.events.values())
+        assert keeper.events[100] == 0 and written < 40
+        assert sum(line["event_type"] == "secret.written" for line in home.audit_lines()) == written
+        filler.unlink()
+        keeper.event("secret.written", {"aileron.vault.path": "y"}, wait=True, number=101)
+        wait_for(lambda: keeper.events.get(101) == 1, "room")
+    finally:
+        home.close()
+        for audit in mounted:
+            subprocess.run(["umount", "-l", audit], check=False)
+
+
 @pytest.mark.parametrize(("kind", "payload"), [
     ("binding.resolved", BOUND), ("execution.started", {}), ("session.started", {}), ("", {}),
     ("binding.created", {"aileron.binding.name": NAME}),
@@ -467,7 +504,7 @@ def test_a_call_without_a_binding(home, probe):
     assert home.api("GET", "/v1/actions/probe").json()["needs_credential"] is True
 
 
-def test_a_call_with_two_bindings(home, probe):
+def test_a_call_with_two_bindings(home, probe, agent):
     two = [binding("api_key/probe/me", probe), binding("api_key/probe/work", probe)]
     told(home, bindings=two)
     failure = run(home)
@@ -477,6 +514,10 @@ def test_a_call_with_two_bindings(home, probe):
         assert run(home, **{"as": wanted})["binding"] == "api_key/probe/work"
     told(home, bindings=[two[0], {**two[1], "default": True}])
     assert run(home)["binding"] == "api_key/probe/work"
+    # Whose account it is, is not the agent's choice.
+    for wanted in ("me", "work", "api_key/probe/work"):
+        error_of(home.api("POST", "/v1/actions/probe/run", {"args": {}, "as": wanted}, token=agent, door="tcp"), 403, "forbidden")
+    assert home.api("POST", "/v1/actions/probe/run", {"args": {}}, token=agent, door="tcp").json()["binding"] == "api_key/probe/work"
     for wrong in ("Work", "a/b", "", "api_key/probe/work/x", 1):
         assert home.api("POST", "/v1/actions/probe/run", {"args": {}, "as": wrong}).status == 400
 

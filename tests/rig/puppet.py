@@ -149,12 +149,14 @@ class Puppet:
 class PuppetHome(Home):
     """A home without a CLI: the broker is started directly, with a puppet in the keeper's place at every start."""
 
-    def __init__(self, state=UNLOCKED, bindings=(), entries=(), flags=()):
+    def __init__(self, state=UNLOCKED, bindings=(), entries=(), flags=(), prepare=None):
         super().__init__()
         self.state, self.overrides, self.degraded = state, False, ""
         self.bindings, self.entries, self.on, self.flags = list(bindings), list(entries), {}, list(flags)
         self.keepers = []
         self.path.mkdir(mode=0o700)
+        if prepare:
+            prepare(self.path)
         libexec = self.base / "libexec"
         libexec.mkdir()
         for name, program in (("aileron-keeper", PUPPET), ("aileron-worker", paths.WORKER)):
