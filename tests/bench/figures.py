@@ -4,6 +4,7 @@ Prints a table on standard output (median of the rounds, and their spread) and, 
 exit code says whether everything could be measured, not whether a budget was met: the machine may be busy.
 """
 import argparse
+import concurrent.futures
 import http.server
 import json
 import pathlib
@@ -17,13 +18,35 @@ import threading
 import time
 
 from tests.rig import paths
-from tests.rig.home import Home, children_of, program_of
+from tests.rig.ca import CertificateAuthority
+from tests.rig.home import Home, children_of, credential, program_of
+from tests.rig.hostile import Hostile
 from tests.rig.ports import free_port, wait_listening
+from tests.rig.vault import oauth_value
 
 NOOP = paths.BUILD / "connectors/noop"
 LOAD = paths.BUILD / "tests/bench/load"
 REFERENCE = paths.BUILD / "tests/bench/reference"
 SLOW_S = 0.3
+STORM_CALLS = 100
+STORM_HOST = "evil.test"
+STORM_BINDING = "oauth2/storm/me"
+API_KEY = """
+[capabilities.credential]
+kind = "api_key"
+header = "Authorization"
+format = "Bearer {key}"
+"""
+OAUTH = f"""
+[capabilities.credential]
+kind = "oauth2"
+
+[capabilities.credential.oauth2]
+authorize_url = "https://{STORM_HOST}/authorize"
+token_url = "https://{STORM_HOST}/token"
+client_id = "bench"
+scopes = ["read"]
+"""
 
 
 class Figures:
@@ -86,12 +109,12 @@ class Slow(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def install(home, folder, host, name):
-    """Installs the no-op connector with its host filled in, under a local:// name of its own."""
+def install(home, folder, host, name, more=""):
+    """Installs the no-op connector with its host filled in and `more` in its manifest, under a local:// name of its own."""
     work = folder / name
     shutil.copytree(NOOP, work, ignore=shutil.ignore_patterns("*.p"))
     manifest = work / "manifest.toml"
-    manifest.write_text(manifest.read_text().replace("@@HOST@@", host))
+    manifest.write_text(manifest.read_text().replace("@@HOST@@", host) + more)
     home.cli("connector", "install", "--local", work, "--name", f"local://{name}", check=0)
 
 
@@ -115,9 +138,9 @@ def session(home):
     return agent, answer.json()["token"]
 
 
-def load(home, tool, arguments, clients, calls):
+def load(home, tool, arguments, clients, calls, *more):
     agent, token = session(home)
-    return program(LOAD, agent, token, tool, json.dumps(arguments), clients, calls)
+    return program(LOAD, agent, token, tool, json.dumps(arguments), clients, calls, *more)
 
 
 def private_mib(pid):
@@ -162,6 +185,91 @@ def measure_get(figures, home, web, n, calls):
     added = [a - b for a, b in zip(ours["p50_us"], bare["p50_us"])]
     figures.add("action call with one GET, over the bare GET: added p50", added, "us", "< 500", "the bare GET (libcurl, kept alive)",
                 bare["p50_us"])
+
+
+def measure_injection(figures, home, web, n, calls):
+    """Paired rounds of the same call of the same connector, so that what else the machine does falls on both."""
+    plain = {"url": f"http://127.0.0.1:{web.port}/"}
+    added, without = [], []
+    for _ in range(2 * n):
+        bare = load(home, "fetch", plain, 1, calls // 2)["p50_us"]
+        added.append(load(home, "fetch", {**plain, "credential": "api_key"}, 1, calls // 2)["p50_us"] - bare)
+        without.append(bare)
+    figures.add("a call with an injected credential: added p50", added, "us", "< 20", "the call without", without)
+
+
+def measure_unlock(figures, home, n):
+    def unlock():
+        home.cli("vault", "lock", check=0)
+        began = time.perf_counter()
+        home.unlock()
+        return {"ms": (time.perf_counter() - began) * 1000}
+
+    bare = rounds(n, lambda: program(REFERENCE, "argon2", 1))
+    figures.add("aileron vault unlock", rounds(n, unlock)["ms"], "ms", "< 1.2 of it", "bare Argon2id, the same parameters",
+                [value / 1000 for value in bare["p50_us"]])
+
+
+class Storm:
+    """A home whose connector speaks to a provider over TLS with an OAuth token that the bench lets expire."""
+
+    def __init__(self, folder):
+        (folder / "storm-rig").mkdir()
+        ca = CertificateAuthority(folder / "storm-rig")
+        self.provider = Hostile(folder / "storm-rig", ca)
+        row = credential(STORM_BINDING, "local://storm", [f"https://{STORM_HOST}:443"], self.value("2020-01-01T00:00:00Z"))
+        self.home = Home([row], self.provider.connect_to([STORM_HOST]), ca.path)
+        self.home.start()
+        install(self.home, folder, f"{STORM_HOST}:443", "storm", OAUTH)
+        add_action(self.home, folder, "storm", "fetch", "fetch")
+
+    @staticmethod
+    def value(expires_at):
+        return oauth_value("old-access-token", "refresh-token", expires_at, token_url=f"https://{STORM_HOST}/token")
+
+    def expire(self):
+        """Writes the expired token back into the file, as if an hour had passed."""
+        vault = self.home.vault()
+        vault.bind(STORM_BINDING, "local://storm", [f"https://{STORM_HOST}:443"], self.value("2020-01-01T00:00:00Z"),
+                   labels=vault.labels(STORM_BINDING))
+        vault.write(self.home.vault_file)
+
+    def calls(self):
+        """All at once, over two sessions, each of which may have 64: milliseconds until the last is answered."""
+        arguments = {"url": f"https://{STORM_HOST}/do/ok", "credential": "oauth2"}
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            halves = [pool.submit(load, self.home, "fetch", arguments, STORM_CALLS // 2, STORM_CALLS // 2, "cold") for _ in range(2)]
+            return max(half.result()["max_us"] for half in halves) / 1000
+
+    def round(self):
+        self.calls()  # workers are there
+        warm = self.calls()
+        self.expire()
+        self.provider.script(STORM_HOST, *["tokens/new-access-token"] * STORM_CALLS, path="/token")
+        mark = self.provider.mark()
+        expired = self.calls()
+        refreshes = len(self.provider.since(mark, "/token"))
+        sent = {seen.header("authorization") for seen in self.provider.since(mark, "/do/ok")}
+        self.provider.forget()
+        if sent != {"Bearer new-access-token"}:
+            raise RuntimeError(f"the storm was not answered with the new token alone: {len(sent)} kinds")
+        return {"ms": expired, "warm_ms": warm, "refreshes": refreshes}
+
+    def stop(self):
+        self.home.close()
+        self.provider.stop()
+
+
+def measure_storm(figures, folder, n):
+    storm = Storm(folder)
+    try:
+        storm.provider.script(STORM_HOST, *["tokens/first-access-token"] * STORM_CALLS, path="/token")
+        results = rounds(n, storm.round)
+    finally:
+        storm.stop()
+    figures.add(f"{STORM_CALLS} calls at once, token expired: the last answer", results["ms"], "ms", "", "the same, token good",
+                results["warm_ms"])
+    figures.add("refreshes at the provider in such a storm", results["refreshes"], "", "1", None)
 
 
 def measure_parallel(figures, home, port, n):
@@ -213,7 +321,7 @@ def measure_idle(figures, home):
 
 def measure_helpers(figures, quick):
     """Programs that print their own JSON lines: {"what","median","low","high","unit","budget","reference"?,"reference_median"?}."""
-    for name, args in [("worker-instantiate", []), ("audit-bench", ["--quick"] if quick else [])]:
+    for name, args in [("worker-instantiate", []), ("audit-bench", ["--quick"] if quick else []), ("taint-bench", [])]:
         path = paths.BUILD / "tests/bench" / name
         if not path.exists():
             print(f"{name}: not built, not measured", file=sys.stderr)
@@ -235,12 +343,12 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="aileron-bench-"))
     web, slow = Web(folder), http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=slow.serve_forever, daemon=True).start()
-    home = Home()
+    hosts = [f"127.0.0.1:{web.port}", f"127.0.0.1:{slow.server_port}"]
+    home = Home([credential("api_key/bench/me", "local://bench", [f"http://{hosts[0]}"], "bench-" + "k" * 34)])
     try:
         home.start()
-        hosts = [f"127.0.0.1:{web.port}", f"127.0.0.1:{slow.server_port}"]
         home.cli("config", "set", "network.allow_private", json.dumps(hosts), check=0)
-        install(home, folder, hosts[0], "bench")
+        install(home, folder, hosts[0], "bench", API_KEY)
         install(home, folder, hosts[1], "slow")
         add_action(home, folder, "bench", "noop", "noop")
         add_action(home, folder, "bench", "noop", "noop-once", idempotent=False)
@@ -248,7 +356,10 @@ def main():
         add_action(home, folder, "slow", "fetch", "slow-fetch")
         measure_calls(figures, home, folder, n, calls)
         measure_get(figures, home, web, n, calls)
+        measure_injection(figures, home, web, n, calls)
         measure_parallel(figures, home, slow.server_port, n)
+        measure_unlock(figures, home, n)
+        measure_storm(figures, folder, n)
         measure_idle(figures, home)
         measure_start(figures, home, n)
         measure_helpers(figures, options.quick)

@@ -1,15 +1,16 @@
 /*
  * A load of MCP calls on agent.sock: N connections, each with one call at a time,
- * M calls in all, after a warm-up. Prints one JSON object with the latencies in
+ * M calls in all, after a warm-up unless the last word is `cold`. Prints one JSON object with the latencies in
  * microseconds. Any answer that is not a success ends the run with exit 1.
  *
- *     load SOCKET TOKEN TOOL ARGUMENTS-JSON CLIENTS CALLS
+ *     load SOCKET TOKEN TOOL ARGUMENTS-JSON CLIENTS CALLS [cold]
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,8 +106,10 @@ static int run(struct client *clients, struct pollfd *polls, size_t clients_len,
 
 int main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr, "usage: load SOCKET TOKEN TOOL ARGUMENTS-JSON CLIENTS CALLS\n");
+    bool cold = argc == 8 && !strcmp(argv[7], "cold");
+
+    if (argc != 7 && !cold) {
+        fprintf(stderr, "usage: load SOCKET TOKEN TOOL ARGUMENTS-JSON CLIENTS CALLS [cold]\n");
         return 2;
     }
     size_t clients_len = strtoul(argv[5], NULL, 10), calls = strtoul(argv[6], NULL, 10);
@@ -126,15 +129,15 @@ int main(int argc, char **argv)
         }
         polls[i] = (struct pollfd){ .fd = clients[i].fd, .events = POLLIN };
     }
-    if (run(clients, polls, clients_len, calls / WARM_UP_SHARE + clients_len, latencies) < 0)
+    if (!cold && run(clients, polls, clients_len, calls / WARM_UP_SHARE + clients_len, latencies) < 0)
         return 1;
     int64_t started = clock_boot_us();
     if (run(clients, polls, clients_len, calls, latencies) < 0)
         return 1;
     double seconds = (double) (clock_boot_us() - started) / 1e6;
     qsort(latencies, calls, sizeof(*latencies), compare);
-    printf("{\"p50_us\":%ld,\"p25_us\":%ld,\"p75_us\":%ld,\"p99_us\":%ld,\"calls_per_s\":%.0f}\n", (long) latencies[calls / 2],
-        (long) latencies[calls / 4], (long) latencies[calls * 3 / 4], (long) latencies[calls * 99 / 100],
-        (double) calls / seconds);
+    printf("{\"p50_us\":%ld,\"p25_us\":%ld,\"p75_us\":%ld,\"p99_us\":%ld,\"max_us\":%ld,\"calls_per_s\":%.0f}\n",
+        (long) latencies[calls / 2], (long) latencies[calls / 4], (long) latencies[calls * 3 / 4],
+        (long) latencies[calls * 99 / 100], (long) latencies[calls - 1], (double) calls / seconds);
     return 0;
 }

@@ -6,10 +6,12 @@
  *     reference exchange COUNT                        one line to another process and back over a socket
  *     reference spawn COUNT                           fork and exec of /bin/true, waited for
  *     reference get URL COUNT                         one GET on a kept-alive connection, with libcurl
+ *     reference argon2 COUNT                          Argon2id as the vault derives its key (SPEC §1), in one thread
  */
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+#include <argon2.h>
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -123,6 +125,31 @@ static int get(const char *url, size_t count)
     return report(count);
 }
 
+static int argon2(size_t count)
+{
+    uint8_t key[32], salt[16] = { 1 };
+    char passphrase[] = "correct horse battery staple";
+    argon2_context context = { .out = key,
+        .outlen = sizeof key,
+        .pwd = (uint8_t *) passphrase,
+        .pwdlen = sizeof passphrase - 1,
+        .salt = salt,
+        .saltlen = sizeof salt,
+        .t_cost = 3,
+        .m_cost = 65536,
+        .lanes = 4,
+        .threads = 1,
+        .version = ARGON2_VERSION_13 };
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t start = clock_boot_us();
+        if (argon2_ctx(&context, Argon2_id) != ARGON2_OK)
+            return 1;
+        times[i] = clock_boot_us() - start;
+    }
+    return report(count);
+}
+
 int main(int argc, char **argv)
 {
     size_t count = argc > 2 ? strtoul(argv[argc - (argc == 6 ? 2 : 1)], NULL, 10) : 0;
@@ -134,9 +161,12 @@ int main(int argc, char **argv)
             return exchange(count);
         if (argc == 3 && !strcmp(argv[1], "spawn"))
             return spawn(count);
+        if (argc == 3 && !strcmp(argv[1], "argon2"))
+            return argon2(count);
         if (argc == 4 && !strcmp(argv[1], "get"))
             return get(argv[2], count);
     }
-    fprintf(stderr, "usage: reference append FILE BYTES COUNT sync|nosync | exchange COUNT | spawn COUNT | get URL COUNT\n");
+    fprintf(stderr,
+        "usage: reference append FILE BYTES COUNT sync|nosync | exchange COUNT | spawn COUNT | get URL COUNT | argon2 COUNT\n");
     return 2;
 }
