@@ -33,7 +33,7 @@
 /* Stands in for the default browser while `binding setup` runs. */
 static int browse(const char *url, void *userdata, struct err *err)
 {
-    struct demo *demo = MAGIC_CAST(struct demo, DEMO_MAGIC, userdata);
+    struct demo *demo = MAGIC_CAST(struct demo, userdata, DEMO_MAGIC);
 
     fprintf(demo->out, INDENT "a browser opens %.*s and presses Allow\n", (int) strcspn(url, "?"), url);
     fflush(demo->out);
