@@ -301,6 +301,9 @@ static void on_keeper_changed(void *userdata)
     uint8_t key[SIGN_PUBLIC_BYTES];
 
     heads_key(broker->heads, keeper_head_key(broker->keeper, key) ? key : NULL);
+    if (keeper_overrides_active(broker->keeper) && !broker->overrides_told)
+        log_warn("development overrides are active; aileron status names them");
+    broker->overrides_told = keeper_overrides_active(broker->keeper);
 }
 
 static void on_keeper_lost(bool was_open, void *userdata)

@@ -74,7 +74,7 @@ struct broker {
     size_t changed_len;
     int64_t started_unix_ms, started_boot_ms;
     struct loop_timer *stop_timer;
-    bool running, stopping, sessions_dirty;
+    bool running, stopping, sessions_dirty, overrides_told;
     int exit_code;
 };
 

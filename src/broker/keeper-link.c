@@ -232,7 +232,6 @@ static int on_hello(struct keeper_link *link, struct wire_frame *frame)
         return -EPROTO;
     link->vault = hello.vault;
     snprintf(link->confinement, sizeof link->confinement, "%s", hello.confinement);
-    snprintf(link->degraded, sizeof link->degraded, "%s", hello.degraded);
     link->greeted = true;
     return 0;
 }
@@ -276,7 +275,7 @@ static int on_state(struct keeper_link *link, struct wire_frame *frame)
     link->has_head_key = state.head_key != NULL;
     if (state.head_key)
         memcpy(link->head_key, state.head_key, sizeof link->head_key);
-    snprintf(link->state_degraded, sizeof link->state_degraded, "%s", state.degraded);
+    snprintf(link->degraded, sizeof link->degraded, "%s", state.degraded);
     if (link->state == LINK_STARTING)
         link_is_up(link);
     link->config.changed(link->config.userdata);
@@ -309,7 +308,8 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
     case KEEPER_DONE:
     case KEEPER_SIGNED:
     case KEEPER_LISTED:
-        return link_on_answer(link, frame);
+    case KEEPER_LISTED:
+    case KEEPER_FORGED:
     default:
         return -EPROTO;
     }
@@ -403,6 +403,9 @@ void keeper_link_free(struct keeper_link *link)
 {
     if (!link)
         return;
+    /* Whoever still asks has something to free. */
+    link->state = LINK_DOWN;
+    link_calls_fail(link, "the daemon ends");
     link_calls_free(link);
     channel_free(link->channel);
     loop_child_free(link->child);
@@ -452,7 +455,7 @@ const char *keeper_degraded(const struct keeper_link *link)
 {
     if (link->state != LINK_UP)
         return "the keeper is not running; it is being restarted";
-    return link->state_degraded[0] ? link->state_degraded : link->degraded;
+    return link->degraded;
 }
 
 unsigned keeper_restarts(const struct keeper_link *link)

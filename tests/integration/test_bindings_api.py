@@ -385,6 +385,17 @@ def test_a_browser_that_does_not_wait(home):
     assert home.api("GET", "/v1/vault").status == 200
 
 
+def test_the_daemon_stops_while_a_consent_comes_back(fresh):
+    numbers = []
+    fresh.on[puppet.OAUTH_CALLBACK] = lambda keeper, fields: numbers.append(1)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        held = pool.submit(callback, fresh)
+        wait_for(lambda: numbers, "the keeper to be asked")
+        assert fresh.stop_broker() == 0
+        with pytest.raises((http.client.HTTPException, OSError)):
+            held.result()
+
+
 # --- receipts of the keeper
 
 BOUND = {"aileron.binding.name": NAME, "aileron.connector.fqn": "local://google", "aileron.capability.kind": "oauth2"}
@@ -555,6 +566,7 @@ def test_overrides_without_a_vault_for_them(built, ca):
         assert status["overrides_active"] is False and any("no effect" in what for what in degraded())
         told(home, overrides=True)
         assert not any("no effect" in what for what in degraded())
+        home.wait_log("development overrides are active")
         told(home, overrides=False, state=puppet.LOCKED, degraded="something of the keeper's")
         assert "something of the keeper's" in degraded() and not any("no effect" in what for what in degraded())
     finally:

@@ -191,10 +191,14 @@ class PuppetHome(Home):
             setattr(self, name, value)
         self.keeper.send_state()
 
-    def close(self):
+    def stop_broker(self):
+        """Ends it as `daemon stop` does; its exit status."""
         self._broker.terminate()
+        return self._broker.wait(10)
+
+    def close(self):
         try:
-            self._broker.wait(10)
+            self.stop_broker()
         finally:
             self._broker.kill()
             self._door.close()
