@@ -22,7 +22,6 @@
 #define HELLO_MS     10000
 #define GRACE_MS     3000
 #define TEXT_MAX     4096
-#define ETAG_MAX     256
 #define URL_TEXT_MAX 8192
 
 struct fetch {
@@ -227,21 +226,6 @@ static int on_progress(struct fetch_link *link, struct wire_frame *frame)
         return -EPROTO;
     if (fetch->fn && fetch->progress)
         fetch->progress(done, total, fetch->userdata);
-    return 0;
-}
-
-int fetch_read_answer(struct wire_frame *frame, struct fetch_answer *ret_answer)
-{
-    uint8_t outcome = wire_get_u8(frame);
-
-    ret_answer->status = wire_get_u32(frame);
-    ret_answer->etag = wire_get_str(frame, ETAG_MAX);
-    ret_answer->retry_after_ms = wire_get_i64(frame);
-    ret_answer->body = wire_get_blob(frame, LIMIT_BLOB_BYTES, &ret_answer->body_len);
-    ret_answer->message = wire_get_str(frame, TEXT_MAX);
-    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED)
-        return -EPROTO;
-    ret_answer->outcome = outcome;
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "keeper/client.h"
+#include "broker/keeper-frames.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,16 +41,6 @@ struct fetch_request {
     uint32_t deadline_ms;
 };
 
-struct fetch_answer {
-    enum keeper_http_outcome outcome; /* KEEPER_HTTP_DONE for every status */
-    uint32_t status;
-    const char *etag;       /* "" = none */
-    int64_t retry_after_ms; /* -1: not said */
-    const void *body;
-    size_t body_len;
-    const char *message; /* our words when there is no answer */
-};
-
 /* `answer` is borrowed. Once, from the loop. */
 typedef void fetch_fn(const struct fetch_answer *answer, void *userdata);
 /* `total` 0: unknown. */
@@ -61,9 +51,5 @@ int fetch_start(struct fetch_link *link, const struct fetch_request *request, fe
     void *userdata, struct fetch **ret_fetch, struct err *err);
 /* Nobody wants it any more; NULL allowed. */
 void fetch_cancel(struct fetch *fetch);
-
-/* Reads FETCH_RESULT and KEEPER_FORGED. What is returned is borrowed from the frame. 0 or -EPROTO. */
-struct wire_frame;
-int fetch_read_answer(struct wire_frame *frame, struct fetch_answer *ret_answer);
 
 #endif

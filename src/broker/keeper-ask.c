@@ -34,7 +34,14 @@ static struct keeper_call *call_find(struct keeper_link *link, uint32_t id)
     return NULL;
 }
 
-static void call_end(struct keeper_call *call, const struct keeper_answer *answer, const struct keeper_reply *reply)
+/* The one of these that the call waits for; the others are not looked at. */
+struct answers {
+    const struct keeper_answer *answer;
+    const struct fetch_answer *fetched;
+    const struct keeper_reply *reply;
+};
+
+static void call_end(struct keeper_call *call, const struct answers *answers)
 {
     const struct keeper_call ended = *call;
 
@@ -42,9 +49,11 @@ static void call_end(struct keeper_call *call, const struct keeper_answer *answe
     call->link->calls_len--;
     free(call);
     if (ended.on_answer)
-        ended.on_answer(answer, ended.userdata);
+        ended.on_answer(answers->answer, ended.userdata);
+    else if (ended.on_fetch)
+        ended.on_fetch(answers->fetched, ended.userdata);
     else if (ended.on_reply)
-        ended.on_reply(reply, ended.userdata);
+        ended.on_reply(answers->reply, ended.userdata);
 }
 
 /* A list or a signature answers only who asked for one; KEEPER_DONE may refuse a list. */
@@ -55,6 +64,8 @@ static bool answers(const struct keeper_call *call, const struct wire_frame *fra
         return frame->type == KEEPER_HTTP_RESULT;
     case KEEPER_SIGN_HEAD:
         return frame->type == KEEPER_SIGNED;
+    case KEEPER_FORGE:
+        return frame->type == KEEPER_FORGED;
     case KEEPER_LIST:
         return frame->type == KEEPER_LISTED || frame->type == KEEPER_DONE;
     default:
@@ -66,15 +77,18 @@ int link_on_answer(struct keeper_link *link, struct wire_frame *frame)
 {
     struct keeper_call *call = call_find(link, frame->id);
     struct keeper_answer answer = { .message = "" };
+    struct fetch_answer fetched = { .message = "" };
     struct keeper_reply reply = { .message = "" };
 
     if (!call || !answers(call, frame))
         return -EPROTO;
-    int r = call->type == KEEPER_HTTP ? keeper_read_answer(frame, &answer) : keeper_read_reply(frame, &reply);
+    int r = call->type == KEEPER_HTTP    ? keeper_read_answer(frame, &answer)
+            : call->type == KEEPER_FORGE ? fetch_read_answer(frame, &fetched)
+                                         : keeper_read_reply(frame, &reply);
     if (!r && call->type == KEEPER_LIST && !reply.list && reply.result == KEEPER_OK)
         r = -EPROTO;
     if (!r)
-        call_end(call, &answer, &reply);
+        call_end(call, &(struct answers){ &answer, &fetched, &reply });
     json_decref(reply.list);
     return r;
 }
@@ -87,12 +101,13 @@ void link_calls_fail(struct keeper_link *link, const char *message)
         .retry_after_ms = -1,
         .message = message,
     };
+    const struct fetch_answer fetched = { .outcome = KEEPER_HTTP_NETWORK, .etag = "", .retry_after_ms = -1, .message = message };
     const struct keeper_reply reply = { .result = KEEPER_FAILED, .message = message, .hint = "", .detail = "", .lost = true };
     uint32_t last = link->next_id; /* only those of now: an answer may lead to a new request */
     struct keeper_call *call;
 
     while ((call = TAILQ_FIRST(&link->calls)) && (int32_t) (call->id - last) <= 0)
-        call_end(call, &answer, &reply);
+        call_end(call, &(struct answers){ &answer, &fetched, &reply });
 }
 
 void link_calls_free(struct keeper_link *link)
@@ -206,8 +221,10 @@ int keeper_ask(struct keeper_link *link, struct wire_frame *frame, int64_t due_m
 
 void keeper_ask_cancel(struct keeper_call *call)
 {
-    if (call)
-        call->on_reply = NULL;
+    if (!call)
+        return;
+    call->on_reply = NULL;
+    call->on_fetch = NULL;
 }
 
 /* --- the requests --- */
@@ -264,6 +281,16 @@ int keeper_spend_ticket(struct keeper_link *link, const char *approval_id, const
 {
     return ask_texts(
         link, KEEPER_SPEND_TICKET, (const char *const[]){ approval_id, seal, ticket, NULL }, QUICK_MS, fn, userdata, ret_call);
+}
+
+int keeper_forge(struct keeper_link *link, const char *path, fetch_fn *fn, void *userdata, struct keeper_call **ret_call)
+{
+    const struct keeper_call call = { .on_fetch = fn, .userdata = userdata, .due_ms = clock_boot_ms() + PROVIDER_MS };
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_FORGE, 0);
+    wire_put_str(&frame, path);
+    return call_begin(link, &frame, call, ret_call);
 }
 
 int keeper_list(struct keeper_link *link, keeper_reply_fn *fn, void *userdata, struct keeper_call **ret_call)

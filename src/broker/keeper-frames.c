@@ -9,6 +9,7 @@
 
 #include "base/banned.h"
 
+#define ETAG_MAX          256
 #define TEXT_MAX          4096
 #define DETAIL_MAX        (16 * KIB)
 #define EVENT_TYPE_MAX    64
@@ -202,5 +203,20 @@ int keeper_read_event(struct wire_frame *frame, struct keeper_event *ret_event)
     if (json_parse(text, strlen(text), JSON_LIMITS(EVENT_PAYLOAD_MAX), &payload, NULL) < 0 || !event_payload_is_good(payload))
         return -EPROTO;
     *ret_event = (struct keeper_event){ wants, type, TAKE_PTR(payload) };
+    return 0;
+}
+
+int fetch_read_answer(struct wire_frame *frame, struct fetch_answer *ret_answer)
+{
+    uint8_t outcome = wire_get_u8(frame);
+
+    ret_answer->status = wire_get_u32(frame);
+    ret_answer->etag = wire_get_str(frame, ETAG_MAX);
+    ret_answer->retry_after_ms = wire_get_i64(frame);
+    ret_answer->body = wire_get_blob(frame, LIMIT_BLOB_BYTES, &ret_answer->body_len);
+    ret_answer->message = wire_get_str(frame, TEXT_MAX);
+    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED)
+        return -EPROTO;
+    ret_answer->outcome = outcome;
     return 0;
 }

@@ -45,6 +45,16 @@ struct keeper_reply {
     bool lost;                           /* made here: the keeper ended meanwhile; nobody knows whether it was done */
 };
 
+struct fetch_answer {
+    enum keeper_http_outcome outcome; /* KEEPER_HTTP_DONE for every status */
+    uint32_t status;
+    const char *etag;       /* "" = none */
+    int64_t retry_after_ms; /* -1: not said */
+    const void *body;
+    size_t body_len;
+    const char *message; /* our words when there is no answer */
+};
+
 /* A receipt that the keeper wants. */
 struct keeper_event {
     bool wants_written; /* the keeper waits until it is on disk */
@@ -58,6 +68,8 @@ int keeper_read_state(struct wire_frame *frame, struct keeper_state *ret_state);
 int keeper_read_answer(struct wire_frame *frame, struct keeper_answer *ret_answer);
 /* KEEPER_DONE, KEEPER_SIGNED or KEEPER_LISTED. */
 int keeper_read_reply(struct wire_frame *frame, struct keeper_reply *ret_reply);
+/* FETCH_RESULT of the fetcher, KEEPER_FORGED of the keeper. */
+int fetch_read_answer(struct wire_frame *frame, struct fetch_answer *ret_answer);
 int keeper_read_event(struct wire_frame *frame, struct keeper_event *ret_event);
 
 #endif

@@ -20,6 +20,7 @@ struct keeper_call {
     uint16_t type; /* of the request */
     int64_t due_ms;
     keeper_answer_fn *on_answer; /* KEEPER_HTTP; both NULL: nobody wants it any more */
+    fetch_fn *on_fetch;          /* KEEPER_FORGE */
     keeper_reply_fn *on_reply;   /* anything else */
     void *userdata;
 };

@@ -308,8 +308,8 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
     case KEEPER_DONE:
     case KEEPER_SIGNED:
     case KEEPER_LISTED:
-    case KEEPER_LISTED:
     case KEEPER_FORGED:
+        return link_on_answer(link, frame);
     default:
         return -EPROTO;
     }

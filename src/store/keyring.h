@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEYRING_AUTHORITY_MAX   256
+#define KEYRING_AUTHORITY_MAX   288
 #define KEYRING_FINGERPRINT_MAX 64 /* "sha256:" and base64 without padding, NUL */
 #define KEYRING_KEYS_MAX        4096
 #define KEYRING_FILE_MAX        (1024 * 1024)
