@@ -22,6 +22,14 @@ static bool has_expired(const struct credential *credential)
     return credential->expires_unix_s != 0 && now_unix_s() >= credential->expires_unix_s;
 }
 
+/* Else whoever may send requests could make the keeper ask for tokens as often as that. */
+static bool token_is_fresh(const struct transfer *transfer)
+{
+    const struct http_refresher *refresher = transfer->http->refresher;
+
+    return refresher->is_fresh(refresher->userdata, transfer->request->binding);
+}
+
 static bool refresh_is_due(const struct transfer *transfer)
 {
     const struct http_refresher *refresher = transfer->http->refresher;
@@ -29,8 +37,9 @@ static bool refresh_is_due(const struct transfer *transfer)
 
     if (!refresher || !credential->refreshable || transfer->refreshed)
         return false;
-    return refresher->is_due(refresher->userdata, transfer->request->binding) ||
-           (credential->expires_unix_s != 0 && credential->expires_unix_s - now_unix_s() < EARLY_S);
+    if (refresher->is_due(refresher->userdata, transfer->request->binding) || has_expired(credential))
+        return true;
+    return credential->expires_unix_s != 0 && credential->expires_unix_s - now_unix_s() < EARLY_S && !token_is_fresh(transfer);
 }
 
 /* With the token as it is, or as it is now. */
@@ -64,16 +73,19 @@ static void refused_answer(struct transfer *transfer)
     transfer_answer(transfer, &result);
 }
 
-/* No new token. The old one is used while it lasts; a refusal is passed on as it came, unless the binding is of no more use. */
+/*
+ * No new token. The old one is used while it lasts. If it was refused already: that is passed on as it came when the token endpoint could not
+ * be asked, and else why there is no new one.
+ */
 static void refresh_failed(struct transfer *transfer, enum keeper_http_outcome outcome, const char *message)
 {
     struct request *request = transfer->request;
     struct err err = ERR_INIT;
     bool usable = request_credential(request, transfer->http->context.vault, NULL) == KEEPER_HTTP_DONE;
 
-    if (usable && transfer->refused.is_set) {
+    if (transfer->refused.is_set && outcome == KEEPER_HTTP_NETWORK) {
         refused_answer(transfer);
-    } else if (usable && !has_expired(&request->credential)) {
+    } else if (usable && !transfer->refused.is_set && !has_expired(&request->credential)) {
         transfer_go(transfer);
     } else {
         err_set(&err, EKEYEXPIRED, "%s", message);
@@ -137,11 +149,16 @@ bool transfer_refused(struct transfer *transfer, const struct exchange_result *r
 {
     const struct credential *credential = &transfer->request->credential;
 
+    bool is_newer = false;
+
     if (result->outcome != KEEPER_HTTP_DONE || result->status != 401 || !credential->refreshable || transfer->refreshed ||
         !transfer->http->refresher)
         return false;
+    is_newer = token_is_newer(transfer);
+    if (!is_newer && token_is_fresh(transfer))
+        return false;
     transfer->refused = (struct http_refused){ true, result->retry_after_ms };
-    if (token_is_newer(transfer)) {
+    if (is_newer) {
         transfer->refreshed = true;
         on_refreshed(KEEPER_HTTP_DONE, "", transfer);
     } else {

@@ -47,6 +47,8 @@ typedef void http_refreshed_fn(enum keeper_http_outcome outcome, const char *mes
 struct http_refresher {
     /* A token of this binding is waiting to be written: to be refreshed, which is that, before anything else. */
     bool (*is_due)(void *userdata, const char *binding);
+    /* Refreshed so recently that a provider which is not content with it will not be with another one. */
+    bool (*is_fresh)(void *userdata, const char *binding);
     int (*refresh)(void *userdata, const char *binding, http_refreshed_fn *fn, void *fn_userdata, void **ret_wait);
     void (*cancel)(void *wait);
     void *userdata;

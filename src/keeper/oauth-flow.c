@@ -280,36 +280,21 @@ void oauth_cancel(struct oauth_flow *flow)
 
 /* ---- the end: receipt, then binding ---- */
 
-static bool has_default(struct vault *vault, const char *connector_fqn)
-{
-    CLEANUP_JSON json_t *bindings = vault_describe(vault);
-    const json_t *binding = NULL;
-    size_t i = 0;
-
-    json_array_foreach(bindings, i, binding)
-    {
-        if (!strcmp(json_get_str(binding, "connector_fqn") ?: "", connector_fqn) &&
-            json_is_true(json_object_get(binding, "default")))
-            return true;
-    }
-    return false;
-}
-
-/* What the keeper knows goes over what it was told. */
+/* Of what the caller said only what describes: the vault itself keeps the names, the status and the default. */
 static json_t *labels_make(const struct oauth_flow *flow)
 {
-    const char *service = strchr(flow->binding, '/') + 1, *identity = strchr(service, '/') + 1;
-    CLEANUP_JSON json_t *labels = json_deep_copy(flow->labels);
-    CLEANUP_JSON json_t *ours = json_pack("{s:s#, s:s, s:s, s:s, s:n, s:s, s:o, s:o}", "service", service,
-        (int) (identity - service - 1), "identity", identity, "connector_fqn", flow->grant->connector_fqn, "status", "active",
-        "stale_reason", "refresh_token_present", flow->token->refresh ? "true" : "false", "granted_scopes",
-        oauth_join(flow->granted), "missing_scopes", oauth_join(flow->missing));
+    static const char *const taken[] = { "scope", "account" };
+    json_t *labels =
+        json_pack("{s:n, s:s, s:o, s:o}", "stale_reason", "refresh_token_present", flow->token->refresh ? "true" : "false",
+            "granted_scopes", oauth_join(flow->granted), "missing_scopes", oauth_join(flow->missing));
 
-    if (!labels || !ours || json_object_update(labels, ours) < 0)
-        return NULL;
-    if (!flow->existed && json_object_set_new(labels, "created_at", oauth_time(oauth_now_unix_s())) < 0)
-        return NULL;
-    return TAKE_PTR(labels);
+    for (size_t i = 0; labels && i < ARRAY_LEN(taken); i++) {
+        json_t *text = json_object_get(flow->labels, taken[i]);
+
+        if (json_is_string(text))
+            json_object_set(labels, taken[i], text);
+    }
+    return labels;
 }
 
 static json_t *detail_make(const struct oauth_flow *flow)
@@ -333,7 +318,7 @@ static int flow_bind(struct oauth_flow *flow, struct err *err)
         return err_set(err, ENOMEM, "the keeper has no memory left for the token");
     refresh_forget(flow->oauth, flow->binding);
     r = vault_binding_put(vault, flow->binding, flow->grant, value, labels, err);
-    if (r == 0 && (flow->make_default || !has_default(vault, flow->grant->connector_fqn)))
+    if (r == 0 && flow->make_default)
         r = vault_binding_set_default(vault, flow->binding, true, err);
     return r;
 }

@@ -1,6 +1,6 @@
 /*
  * Refreshing (RFC 6749 §6). One `refresh` per binding that has something to remember: a request under way, callers that wait for
- * its end, a new token that could not be written, or a failure so recent that it is not tried again. Callers hear of an end at
+ * its end, a new token that could not be written, or an end so recent that it is not tried again. Callers hear of an end at
  * a turn of the loop of its own, never from inside the request that they wait for.
  *
  * A new token is on disk before anybody uses it, and a rotated one is never lost while the keeper runs: what could not be written is tried again before anything else is done with that binding.
@@ -18,6 +18,7 @@
 #define REFRESH_MAGIC 0x6b726672u
 #define WAIT_MAGIC    0x6b6f7774u
 #define BACK_OFF_MS   1000
+#define FRESH_MS      10000
 
 enum refresh_state { REFRESH_IDLE, REFRESH_ASKING, REFRESH_ENDED };
 
@@ -52,6 +53,7 @@ struct refresh {
     bool is_network;
     struct err err;
     int64_t again_ms; /* CLOCK_BOOTTIME; not before, after a failure */
+    int64_t fresh_ms; /* CLOCK_BOOTTIME; until then a refusal of the token is no reason for another one */
     bool telling;
     struct oauth_wait *first, *last;
     struct refresh *next;
@@ -115,7 +117,8 @@ static void refresh_remove(struct refresh *refresh)
 /* Away with it when there is nothing left to remember; else the timer looks again when the pause is over. */
 static void refresh_settle(struct refresh *refresh)
 {
-    int64_t left_ms = refresh->again_ms - clock_boot_ms();
+    int64_t until_ms = refresh->again_ms > refresh->fresh_ms ? refresh->again_ms : refresh->fresh_ms;
+    int64_t left_ms = until_ms - clock_boot_ms();
 
     if (refresh->state != REFRESH_IDLE || refresh->telling || refresh->unsaved)
         return;
@@ -218,6 +221,7 @@ static void save(struct refresh *refresh)
     if (oauth_get(oauth, refresh->binding, &grant, &token, NULL, NULL) == 0)
         receipts_tell(oauth->context.receipts, "binding.refreshed", oauth_payload(refresh->binding, grant->connector_fqn));
     oauth_changed(oauth);
+    refresh->fresh_ms = clock_boot_ms() + FRESH_MS;
     refresh_ok(refresh);
 }
 
@@ -436,6 +440,7 @@ void refresh_forget(struct oauth *oauth, const char *binding)
     if (!refresh)
         return;
     unsaved_drop(refresh);
+    refresh->again_ms = refresh->fresh_ms = 0;
     refresh_settle(refresh);
 }
 
@@ -471,6 +476,14 @@ static bool http_is_due(void *userdata, const char *binding)
     return refresh && refresh->unsaved;
 }
 
+static bool http_is_fresh(void *userdata, const char *binding)
+{
+    const struct oauth *oauth = MAGIC_CAST(struct oauth, userdata, OAUTH_MAGIC);
+    const struct refresh *refresh = refresh_find(oauth, binding);
+
+    return refresh && refresh->fresh_ms > clock_boot_ms();
+}
+
 static int http_refresh(void *userdata, const char *binding, http_refreshed_fn *fn, void *fn_userdata, void **ret_wait)
 {
     struct oauth *oauth = MAGIC_CAST(struct oauth, userdata, OAUTH_MAGIC);
@@ -491,7 +504,7 @@ static void http_cancel_wait(void *wait)
 
 void refreshes_init(struct oauth *oauth)
 {
-    oauth->refresher = (struct http_refresher){ http_is_due, http_refresh, http_cancel_wait, oauth };
+    oauth->refresher = (struct http_refresher){ http_is_due, http_is_fresh, http_refresh, http_cancel_wait, oauth };
 }
 
 void refreshes_free(struct oauth *oauth)

@@ -142,7 +142,7 @@ static json_t *payload_make(struct vault *vault, const char *name)
     json_array_foreach(bindings, i, binding)
     {
         if (!strcmp(json_get_str(binding, "binding") ?: "", name))
-            return oauth_payload(name, json_get_str(binding, "connector_fqn") ?: "");
+            return oauth_payload(name, json_get_str(binding, "connector_fqn"));
     }
     return NULL;
 }

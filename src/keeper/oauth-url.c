@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/encode.h"
 #include "base/url.h"
@@ -36,10 +37,33 @@ static bool query_has(const char *url, const char *name)
     return false;
 }
 
+/*
+ * A name that a server might read as one of ours, or as one that changes where the answer goes, must not stand before ours:
+ * so no encoded name, no ';', which some take for '&', no other case, and no request object (RFC 9101).
+ */
+static int query_check(const char *url, struct err *err)
+{
+    static const char *const ours[] = { "client_assertion", "client_id", "client_secret", "code_challenge",
+        "code_challenge_method", "redirect_uri", "request", "request_uri", "response_mode", "response_type", "scope", "state" };
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    const char *at = strchr(url, '?');
+
+    if (at && strchr(at, ';'))
+        return err_set(err, EINVAL, "\"authorize_url\" has a ';' in its query");
+    for (; at; at = strchr(at, '&')) {
+        size_t len = name_len(++at);
+
+        if (strspn(at, letters) < len)
+            return err_set(err, EINVAL, "\"authorize_url\" has a parameter whose name is not plain");
+        for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+            if (len == strlen(ours[i]) && !strncasecmp(at, ours[i], len))
+                return err_set(err, EINVAL, "\"authorize_url\" sets %s, which only Aileron may set", ours[i]);
+    }
+    return 0;
+}
+
 static int authorize_check(const char *url, struct err *err)
 {
-    static const char *const ours[] = { "response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge",
-        "code_challenge_method" };
     struct url parsed;
     int r = url_parse(url, strlen(url), &parsed, err);
 
@@ -51,10 +75,7 @@ static int authorize_check(const char *url, struct err *err)
         return err_set(err, EINVAL, "\"authorize_url\": %s is not https", parsed.host);
     if (strchr(url, '#'))
         return err_set(err, EINVAL, "\"authorize_url\" has a fragment");
-    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-        if (query_has(url, ours[i]))
-            return err_set(err, EINVAL, "\"authorize_url\" sets %s, which Aileron sets itself", ours[i]);
-    return 0;
+    return query_check(url, err);
 }
 
 /* Printable ASCII; NQCHAR of RFC 6749 appendix A when no blank, quote or backslash may be in it. */

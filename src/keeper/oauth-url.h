@@ -27,7 +27,7 @@ struct oauth_authorize {
 /*
  * The authorize URL with its own query kept and ours behind it; access_type=offline and prompt=consent unless it says otherwise,
  * because some providers give a refresh token only then. malloc'd. -EINVAL for a URL that is neither https nor of this machine,
- * has a fragment or sets a parameter that only we set; for a client id or scope with characters that none has.
+ * has a fragment or sets, in whatever spelling, a parameter that only we may set; for a client id or scope with characters that none has.
  */
 int oauth_authorize_url(const struct oauth_authorize *what, char **ret_url, struct err *err);
 

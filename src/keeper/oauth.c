@@ -24,6 +24,10 @@ json_t *oauth_payload(const char *binding, const char *connector_fqn)
 {
     int kind_len = (int) strcspn(binding, "/");
 
+    /* A binding of another implementation may not say; a receipt without a name would not be written. */
+    if (!connector_fqn || !connector_fqn[0])
+        connector_fqn = "unknown";
+
     return json_pack("{s:s, s:s, s:s#}", "aileron.binding.name", binding, "aileron.connector.fqn", connector_fqn,
         "aileron.capability.kind", binding, kind_len);
 }

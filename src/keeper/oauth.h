@@ -59,7 +59,7 @@ struct oauth_spec {
     size_t scopes_len;
     const char *redirect_uri; /* http://127.0.0.1:PORT/oauth2/callback */
     bool make_default;
-    const json_t *labels; /* further labels of the binding: connector_fqn, scope …; NULL */
+    const json_t *labels; /* "scope" and "account" are taken; NULL: none */
 };
 
 /* Becomes the refresher of its http until it is freed, which must be before the http is. */

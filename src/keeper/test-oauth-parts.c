@@ -61,7 +61,11 @@ static void test_authorize_refused(void **state)
 {
     static const char *const bad[] = { "http://a.example/auth", "ftp://a.example", "https://u@a.example/", "https://a.example/#x",
         "https://a.example/?state=1", "https://a.example/?x&scope", "https://a.example/?client_id=&y", "", "javascript:alert(1)",
-        "https://a.example/\r\nX: y" };
+        "https://a.example/\r\nX: y", "https://a.example/auth?redirect%5Furi=https%3A%2F%2Fevil.example%2Fcb",
+        "https://a.example/auth?a=b;redirect_uri=https://evil.example/cb", "https://a.example/auth?st%61te=x",
+        "https://a.example/?State=x", "https://a.example/?request=e30", "https://a.example/?request_uri=https://evil.example",
+        "https://a.example/?response_mode=fragment", "https://a.example/?client_secret=x", "https://a.example/?+state=x",
+        "https://a.example/?state[]=x", "https://a.example/?x&state" };
     static const char *const quote[] = { "a\"b" }, *const blank[] = { "a b" }, *const none[] = { "" };
     const char *const *wrong[] = { quote, blank, none };
     struct oauth_authorize what = honest("https://a.example/auth");

@@ -182,7 +182,7 @@ static void effect(const char *format, ...)
 /* ---- the vault's stand-in: one binding ---- */
 
 struct vault {
-    bool locked, full;
+    bool locked, full, unmarkable;
     struct grant *grant; /* NULL: no binding */
     struct token *token;
     struct secret *value;
@@ -264,6 +264,8 @@ int vault_binding_set_default(struct vault *v, const char *binding, bool is_defa
 
 int vault_binding_mark(struct vault *v, const char *binding, const char *status, const char *stale_reason, struct err *err)
 {
+    if (v->unmarkable)
+        return -ENOSPC;
     snprintf(v->status, sizeof v->status, "%s", status);
     effect("mark %s %s;", status, stale_reason);
     return 0;
@@ -571,8 +573,11 @@ static struct begun flow_begin(void)
         .scopes = scopes,
         .scopes_len = 2,
         .redirect_uri = "http://127.0.0.1:8123/oauth2/callback" };
+    CLEANUP_JSON json_t *labels =
+        json_pack("{s:s, s:s, s:s}", "scope", "reads mail", "status", "revoked", "connector_fqn", "other");
     struct begun begun = { NULL };
 
+    spec.labels = labels;
     assert_int_equal(secret_from("token-client-secret", 19, &client_secret), 0);
     spec.client_secret = client_secret;
     assert_int_equal(oauth_begin(oauth, &spec, on_end, &flow_end, &url, &begun.flow, NULL), 0);
@@ -608,7 +613,7 @@ static void test_consent(void **state)
     assert_int_equal(page_end.calls, 1);
     assert_int_equal(page_end.result, KEEPER_OK);
     assert_string_equal(page_end.binding, BINDING);
-    assert_string_equal(effects, "ask binding.created;put token-one;default;");
+    assert_string_equal(effects, "ask binding.created;put token-one;");
     assert_true(changes > 0);
     /* What the provider got. */
     assert_non_null(strstr(provider.token_form, "grant_type=authorization_code&code=the%2Fcode&"));
@@ -621,10 +626,10 @@ static void test_consent(void **state)
     /* What was kept. */
     assert_string_equal(json_get_str(vault.labels, "granted_scopes"), "mail.read");
     assert_string_equal(json_get_str(vault.labels, "missing_scopes"), "profile");
-    assert_string_equal(json_get_str(vault.labels, "service"), "google");
-    assert_string_equal(json_get_str(vault.labels, "identity"), "me");
     assert_string_equal(json_get_str(vault.labels, "refresh_token_present"), "true");
-    assert_non_null(json_get_str(vault.labels, "created_at"));
+    assert_string_equal(json_get_str(vault.labels, "scope"), "reads mail");
+    assert_null(json_object_get(vault.labels, "status"));
+    assert_null(json_object_get(vault.labels, "connector_fqn"));
     assert_int_equal(json_array_size(json_object_get(flow_end.detail, "missing_scopes")), 1);
     assert_non_null(strstr(flow_end.message, "profile"));
     assert_null(strstr(flow_end.message, "other"));
@@ -946,11 +951,10 @@ static void test_again_keeps_the_refresh_token(void **state)
     come_back("state=%s&code=c", its_state);
     run_until(&flow_end.calls, 1);
     assert_int_equal(flow_end.result, KEEPER_OK);
-    assert_string_equal(effects, "ask binding.rebound;put token-one;default;");
+    assert_string_equal(effects, "ask binding.rebound;put token-one;");
     assert_true(json_is_true(json_object_get(flow_end.detail, "refresh_token_present")));
     assert_memory_equal(secret_bytes(vault.token->refresh), "token-refresh-zero", 18);
     assert_true(json_is_null(json_object_get(vault.labels, "stale_reason")));
-    assert_null(json_object_get(vault.labels, "created_at"));
 }
 
 /* ---- refreshing ---- */
@@ -1185,13 +1189,32 @@ static void test_request_refreshes_after_401(void **state)
     assert_int_equal(provider.token_requests, 1);
     assert_int_equal(provider.api_requests, 2);
     assert_non_null(strstr(provider.api_request, "\r\n\r\nthe body"));
-    /* The new one is refused as well: that is the answer, and nobody asks for ever. */
+}
+
+/* The new one is refused as well: that is the answer, and whoever may send requests cannot make the keeper ask for ever. */
+static void test_refused_whatever_the_token(void **state)
+{
+    bound(3600, "token-refresh-zero");
     provider.good = "token-never";
-    provider.token_body = TOKENS("token-two", ",\"refresh_token\":\"token-refresh-two\"");
     request_expect("GET", KEEPER_HTTP_DONE, 401);
     assert_string_equal(reply.body, "who are you");
-    assert_int_equal(provider.token_requests, 2);
-    assert_int_equal(provider.api_requests, 4);
+    assert_int_equal(provider.token_requests, 1);
+    assert_int_equal(provider.api_requests, 2);
+    for (unsigned i = 0; i < 20; i++)
+        request_expect("GET", KEEPER_HTTP_DONE, 401);
+    assert_int_equal(provider.token_requests, 1);
+    assert_int_equal(provider.api_requests, 22);
+}
+
+/* A provider whose tokens last less than the time before which they are renewed. */
+static void test_short_lived_tokens(void **state)
+{
+    bound(59, "token-refresh-zero");
+    provider.good = "token-one";
+    provider.token_body = TOKENS("token-one", ",\"expires_in\":30");
+    for (unsigned i = 0; i < 5; i++)
+        request_expect("GET", KEEPER_HTTP_DONE, 200);
+    assert_int_equal(provider.token_requests, 1);
 }
 
 static void test_401_without_a_way_out(void **state)
@@ -1210,6 +1233,17 @@ static void test_401_without_a_way_out(void **state)
     assert_non_null(strstr(reply.message, "aileron binding reauthorize " BINDING));
     request_expect("GET", KEEPER_HTTP_BINDING_FAILED, 0); /* stale by now: nothing is sent at all */
     assert_int_equal(provider.token_requests, 2);
+}
+
+/* The mark of a binding that is of no more use could not be written: the first caller is told all the same. */
+static void test_401_and_a_disk_that_is_full(void **state)
+{
+    bound(3600, "token-refresh-zero");
+    vault.unmarkable = true;
+    provider.token_status = "400 Bad Request";
+    provider.token_body = "{\"error\":\"invalid_grant\"}";
+    request_expect("GET", KEEPER_HTTP_BINDING_FAILED, 0);
+    assert_non_null(strstr(reply.message, "aileron binding reauthorize " BINDING));
 }
 
 static void test_401_storm(void **state)
@@ -1417,7 +1451,10 @@ int main(void)
         TEST(test_request_with_time_left),
         TEST(test_request_refreshes_before),
         TEST(test_request_refreshes_after_401),
+        TEST(test_refused_whatever_the_token),
+        TEST(test_short_lived_tokens),
         TEST(test_401_without_a_way_out),
+        TEST(test_401_and_a_disk_that_is_full),
         TEST(test_401_storm),
         TEST(test_provider_down),
         TEST(test_expired_without_refresh_token),
