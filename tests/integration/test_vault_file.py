@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.conftest import PROBE_HOSTS, PROBE_TOKEN
+from tests.rig import paths
 from tests.rig.home import Home, credential
 from tests.rig.probing import ask, envelope, probe
 from tests.rig.vault import GRANTS, Vault
@@ -58,7 +59,7 @@ def test_a_vault_of_another_owner_is_refused(locked):
     if os.geteuid() != 0:
         pytest.skip("giving a file away needs root")
     os.chown(locked.vault_file, 65534, -1)
-    refused(locked, "own")
+    refused(locked, "own", "Permission denied")  # root's keeper has given up reading the files of others
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo"])
@@ -208,17 +209,19 @@ def test_labels_decide_nothing(built, probe_folder, hostile_server, hostile, ca)
 # --- overrides
 
 def reaches_the_rig(home, hostile):
+    """By a connector that needs no credential, so that nothing but the override is missing."""
     mark = hostile.mark()
-    probe(home, envelope("https://evil.test/do/ok"), action="probe-once")
+    home.run_action("fetch", {"url": "https://evil.test/do/ok"})
     return len(hostile.since(mark)) > 0
 
 
 @pytest.fixture
-def overridden(built, probe_folder, hostile_server, ca):
+def overridden(built, hostile_server, ca):
     """A daemon with override flags; the vault is the test's own choice."""
     made = Home(connect_to=hostile_server.connect_to(["evil.test"]), ca=ca.path)
     made.start(unlock=False)
-    made.install(probe_folder, probe_folder / "actions/probe-once.md")
+    made.cli("connector", "install", "--local", paths.BUILD / "connectors/noop", "--bind", "HOST=evil.test:443", check=0)
+    made.cli("action", "add", "--local", paths.BUILD / "connectors/noop/actions/fetch.md", check=0)
     yield made
     made.close()
 
@@ -243,7 +246,7 @@ def test_overrides_stay_off_with_a_vault_of_a_person(overridden, hostile, mark):
     vault.write(overridden.vault_file)
     overridden.unlock()
     status = overridden.cli("status", "--json", check=0).json()
-    assert status["overrides_active"] is False and "dev" in status["degraded"], status
+    assert status["overrides_active"] is False and "vault init --dev" in str(status["degraded"]), status
     assert not reaches_the_rig(overridden, hostile)
 
 
