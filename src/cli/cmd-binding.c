@@ -151,8 +151,7 @@ static void put_binding(FILE *out, const json_t *binding)
     print_field(out, "account", json_get_str(binding, "account"));
     print_field(out, "may", json_get_str(binding, "scope"));
     print_field(out, "is sent to", origins && *origins ? origins : NULL);
-    if (json_get_str(binding, "header"))
-        print_fieldf(out, "as header", "%s: %s", text_of(binding, "header"), text_of(binding, "format"));
+    print_field(out, "as header", json_get_str(binding, "header"));
     print_field(out, "tokens from", json_get_str(binding, "token_url"));
     print_field(out, "revoked at", json_get_str(binding, "revoke_url"));
     print_field(out, "granted", granted && *granted ? granted : NULL);

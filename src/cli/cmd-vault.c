@@ -196,8 +196,8 @@ static int run_delete(struct cli *cli)
 const struct command COMMAND_VAULT_DELETE = {
     .name = "vault delete",
     .operands = "PATH",
-    .about = "delete an entry of any kind from the vault",
-    .details = "Asks first. For a binding `aileron binding revoke` is better: it tells the provider too.",
+    .about = "delete a secret, a token or a login from the vault",
+    .details = "Asks first. Bindings are ended by `aileron binding revoke`, which tells the provider too.",
     .words_min = 1,
     .words_max = 1,
     .passphrase = true,

@@ -175,12 +175,10 @@ static int check_delete(struct cli *cli, const char *path, enum entries entries)
     if (!found)
         return cli_failf(CODE_FAILED, cli->command->name[0] == 's' ? "aileron secret list" : "aileron vault list",
             "there is no %s in the vault", path);
-    if (!strcmp(text_of(found, "kind"), "binding") && entries == ENTRIES_SECRETS)
+    if (!strcmp(text_of(found, "kind"), "binding") && strncmp(path, "basic/", 6) != 0)
         return cli_failf(CODE_FAILED, "aileron binding revoke tells the provider and deletes it", "%s is a binding", path);
     if (!is_shown(found, entries))
         return cli_failf(CODE_FAILED, "aileron vault delete", "%s is no secret but a %s", path, text_of(found, "kind"));
-    if (!strcmp(text_of(found, "kind"), "binding"))
-        cli_note("aileron: %s is a binding; the provider is not told. aileron binding revoke does that too", path);
     return CODE_DONE;
 }
 
