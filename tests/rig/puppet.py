@@ -198,7 +198,7 @@ class PuppetHome(Home):
 
     def close(self):
         try:
-            self.stop_broker()
+            assert self.stop_broker() == 0
         finally:
             self._broker.kill()
             self._door.close()
