@@ -8,14 +8,10 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "keeper/development.h"
 #include "keeper/request.h"
+#include "keeper/test-vault-make.h"
 
 #include "base/banned.h"
-
-static const char credentials[] =
-    "{\"credentials\":[{\"binding\":\"oauth2/g/me\",\"connector_fqn\":\"local://g\",\"kind\":\"oauth2\",\"origins\":["
-    "\"https://a.example\",\"http://localhost:8080\"],\"value\":\"token-one\"}]}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,8 +25,13 @@ static struct vault *vault_get(void)
 {
     static struct vault *vault;
 
-    if (!vault)
-        require(development_parse(credentials, strlen(credentials), "credentials", &vault, NULL) == 0);
+    if (!vault) {
+        vault = test_vault_make();
+        test_vault_bind(vault, "oauth2/g/me",
+            "{\"connector_fqn\":\"local://g\",\"origins\":[\"https://a.example\",\"http://"
+            "localhost:8080\"],\"token_url\":\"https://t.example/\"}",
+            "token-one");
+    }
     return vault;
 }
 
@@ -40,13 +41,14 @@ static void judge(struct request *request)
     char origin[URL_ORIGIN_MAX];
 
     if (request_check(request, vault_get(), &err) != KEEPER_HTTP_DONE) {
-        require(request->credential_line == NULL && err.message[0] != '\0');
+        require(request->credential.line == NULL && err.message[0] != '\0');
         return;
     }
+    require(request_credential(request, vault_get(), &err) == KEEPER_HTTP_DONE);
     require(hostlist_contains(request->allowed_hosts, &request->url));
     url_origin(&request->url, origin);
-    require((request->binding[0] == '\0') == (request->credential_line == NULL));
-    if (request->credential_line) {
+    require((request->binding[0] == '\0') == (request->credential.line == NULL));
+    if (request->credential.line) {
         require(!strcmp(request->connector_fqn, "local://g"));
         require(!strcmp(origin, "https://a.example:443") || !strcmp(origin, "http://localhost:8080"));
     }

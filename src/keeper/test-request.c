@@ -11,16 +11,14 @@
 
 #include <cmocka.h>
 
-#include "keeper/development.h"
 #include "keeper/request.h"
+#include "keeper/test-vault-make.h"
 
 #include "base/banned.h"
 
-static const char credentials[] =
-    "{\"credentials\":[{\"binding\":\"oauth2/google/me\",\"connector_fqn\":\"local://google\",\"kind\":\"oauth2\",\"origins\":["
-    "\"https://a.example\",\"http://localhost:8080\"],\"value\":\"token-one\"},{\"binding\":\"api_key/x/me\",\"connector_fqn\":"
-    "\"local://x\",\"kind\":\"api_key\",\"header\":\"X-Key\",\"format\":\"{key}\",\"origins\":[\"https://a.example\"],"
-    "\"value\":\"key-number-two\"}]}";
+#define GRANT_OF_GOOGLE                                                                                                          \
+    "{\"connector_fqn\":\"local://google\",\"origins\":[\"https://a.example\",\"http://"                                         \
+    "localhost:8080\"],\"token_url\":\"https://t.example/\"}"
 
 static struct vault *vault;
 
@@ -70,10 +68,11 @@ static enum keeper_http_outcome judge(struct ask ask)
 
     assert_int_equal(ask_read(&ask, &request), 0);
     outcome = request_check(request, vault, &err);
+    assert_null(request->credential.line); /* not before it leaves */
     if (outcome == KEEPER_HTTP_DONE) {
-        assert_true(ask.binding[0] == '\0' || request->credential_line);
+        assert_int_equal(request_credential(request, vault, &err), KEEPER_HTTP_DONE);
+        assert_true(ask.binding[0] == '\0' || request->credential.line);
     } else {
-        assert_null(request->credential_line);
         assert_true(err.message[0] != '\0');
     }
     return outcome;
@@ -125,8 +124,10 @@ static void test_honest(void **state)
     ask.headers = "Content-Type: application/json\n";
     assert_int_equal(ask_read(&ask, &request), 0);
     assert_int_equal(request_check(request, vault, NULL), KEEPER_HTTP_DONE);
-    assert_string_equal((const char *) secret_bytes(request->credential_line), "Authorization: Bearer token-one");
-    assert_memory_equal(secret_bytes(request->credential_line) + request->credential_at, "token-one", request->credential_len);
+    assert_int_equal(request_credential(request, vault, NULL), KEEPER_HTTP_DONE);
+    assert_string_equal((const char *) secret_bytes(request->credential.line), "Authorization: Bearer token-one");
+    assert_int_equal(request->credential.tainted_len, 1);
+    assert_memory_equal(secret_bytes(request->credential.tainted[0]), "token-one", 9);
     assert_int_equal(request->headers.len, 1);
     assert_int_equal(request->body_len, 2);
     assert_int_equal(request->id, 7);
@@ -209,6 +210,53 @@ static void test_redirects(void **state)
     assert_int_equal(request_redirect(request, "https://a.example/y", NULL), KEEPER_HTTP_REDIRECT_REFUSED);
 }
 
+/* Between the moment when a request came and the one when it leaves, another grant may have been given. */
+static void test_grant_changes(void **state)
+{
+    CLEANUP_PTR(request_free) struct request *request = NULL;
+    struct ask ask = ASK;
+
+    ask.headers = "X-Other: mine\n";
+    assert_int_equal(ask_read(&ask, &request), 0);
+    assert_int_equal(request_check(request, vault, NULL), KEEPER_HTTP_DONE);
+    test_vault_bind(vault, "oauth2/google/me",
+        "{\"connector_fqn\":\"local://google\",\"origins\":[\"https://b.example\"],\"token_url\":\"https://t.example/\"}",
+        "token-two");
+    assert_int_equal(request_credential(request, vault, NULL), KEEPER_HTTP_DENIED);
+    assert_null(request->credential.line);
+    test_vault_bind(vault, "oauth2/google/me",
+        "{\"connector_fqn\":\"local://other\",\"origins\":[\"https://a.example\"],\"token_url\":\"https://t.example/\"}",
+        "token-two");
+    assert_int_equal(request_credential(request, vault, NULL), KEEPER_HTTP_BINDING_REQUIRED);
+    request_free(TAKE_PTR(request));
+    ask.connector = "local://x";
+    ask.binding = "api_key/x/me";
+    assert_int_equal(ask_read(&ask, &request), 0);
+    assert_int_equal(request_check(request, vault, NULL), KEEPER_HTTP_DONE);
+    test_vault_bind(vault, "api_key/x/me",
+        "{\"connector_fqn\":\"local://x\",\"header\":\"X-Other\",\"format\":\"{key}\",\"origins\":[\"https://a.example\"]}",
+        "key-number-two");
+    assert_int_equal(request_credential(request, vault, NULL), KEEPER_HTTP_DENIED);
+    test_vault_bind(vault, "oauth2/google/me", GRANT_OF_GOOGLE, "token-one");
+}
+
+static void test_forms(void **state)
+{
+    static const char *const bad[] = { "http://a.example/token", "https://u@a.example/", "", "https://a.example/\r\nX: y" };
+    CLEANUP_PTR(secret_free) struct secret *form = NULL;
+    struct request *request = NULL;
+
+    assert_int_equal(secret_from("a=b", 3, &form), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(request_form(bad[i], "pool", form, &request, NULL), -22);
+    assert_int_equal(request_form("http://127.0.0.1:9/token", "pool", form, &request, NULL), 0);
+    assert_string_equal(request->method, "POST");
+    assert_string_equal(request->connector_fqn, ""); /* no connector's, so no connection is shared with one */
+    assert_int_equal(request_credential(request, vault, NULL), KEEPER_HTTP_DONE);
+    assert_null(request->credential.line);
+    request_free(request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,11 +264,16 @@ int main(void)
         cmocka_unit_test(test_honest),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_grant_changes),
+        cmocka_unit_test(test_forms),
     };
     int failed = 0;
 
-    if (development_parse(credentials, strlen(credentials), "credentials", &vault, NULL) < 0)
-        return 1;
+    vault = test_vault_make();
+    test_vault_bind(vault, "oauth2/google/me", GRANT_OF_GOOGLE, "token-one");
+    test_vault_bind(vault, "api_key/x/me",
+        "{\"connector_fqn\":\"local://x\",\"header\":\"X-Key\",\"format\":\"{key}\",\"origins\":[\"https://a.example\"]}",
+        "key-number-two");
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     vault_free(vault);
     return failed;
