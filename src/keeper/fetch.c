@@ -70,12 +70,7 @@ static void result_send(struct fetcher *fetcher, uint32_t id, const struct http_
     struct wire_frame frame;
 
     wire_init(&frame, FETCH_RESULT, id);
-    wire_put_u8(&frame, (uint8_t) answer->outcome);
-    wire_put_u32(&frame, answer->status);
-    wire_put_str(&frame, answer->etag);
-    wire_put_i64(&frame, answer->retry_after_ms);
-    wire_put_blob(&frame, answer->body ? buf_str(answer->body) : "", answer->body ? answer->body->len : 0);
-    wire_put_str(&frame, answer->message);
+    http_get_answer_put(answer, &frame);
     channel_send(fetcher->channel, &frame);
     wire_free(&frame);
 }

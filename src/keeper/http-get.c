@@ -72,3 +72,13 @@ uint64_t http_get_progress(const struct http_get *get, uint64_t *ret_total)
     *ret_total = 0;
     return get->transfer->exchange ? exchange_received(get->transfer->exchange, ret_total) : 0;
 }
+
+void http_get_answer_put(const struct http_get_answer *answer, struct wire_frame *frame)
+{
+    wire_put_u8(frame, (uint8_t) answer->outcome);
+    wire_put_u32(frame, answer->status);
+    wire_put_str(frame, answer->etag);
+    wire_put_i64(frame, answer->retry_after_ms);
+    wire_put_blob(frame, answer->body ? buf_str(answer->body) : "", answer->body ? answer->body->len : 0);
+    wire_put_str(frame, answer->message);
+}

@@ -113,6 +113,8 @@ struct request_download;
 int http_get(struct http *http, const struct request_download *what, uint32_t timeout_ms, http_get_fn *fn, void *userdata,
     struct http_get **ret_get, struct err *err);
 void http_get_cancel(struct http_get *get);
+/* The fields of FETCH_RESULT and KEEPER_FORGED. */
+void http_get_answer_put(const struct http_get_answer *answer, struct wire_frame *frame);
 /* Bytes so far; *ret_total 0: unknown. */
 uint64_t http_get_progress(const struct http_get *get, uint64_t *ret_total);
 

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/magic.h"
 #include "crypt/head.h"
+#include "keeper/forge.h"
 #include "keeper/gate.h"
 #include "keeper/http.h"
 #include "keeper/lock.h"
@@ -321,6 +322,45 @@ static int on_spend_ticket(void *userdata, struct wire_frame *frame)
         (struct done){ KEEPER_REFUSED, "the ticket is not for this approval, was used already or is too old", NULL, NULL });
 }
 
+static int forged_send(struct session *session, uint32_t id, const struct http_get_answer *answer)
+{
+    struct wire_frame frame;
+
+    wire_init(&frame, KEEPER_FORGED, id);
+    http_get_answer_put(answer, &frame);
+    return channel_send(session->channel, &frame);
+}
+
+static void on_forged(const struct http_get_answer *answer, void *userdata)
+{
+    struct pending *pending = MAGIC_CAST(struct pending, userdata, PENDING_MAGIC);
+
+    forged_send(pending->session, pending->id, answer);
+    pending_remove(pending);
+}
+
+/* Has an answer of its own also when nothing could be asked. */
+static int on_forge(void *userdata, struct wire_frame *frame)
+{
+    struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
+    struct http_get_answer refusal = { .outcome = KEEPER_HTTP_DENIED, .etag = "", .retry_after_ms = -1 };
+    const char *path = wire_get_str(frame, FORGE_PATH_MAX);
+    struct pending *pending = NULL;
+    struct err err = ERR_INIT;
+
+    if (wire_end(frame) < 0)
+        return -EPROTO;
+    refusal.message = "too many requests at once";
+    pending = pending_add(session, frame->id);
+    if (!pending)
+        return forged_send(session, frame->id, &refusal);
+    if (forge_ask(session->parts->http, session->parts->vault, path, on_forged, pending, &err) == 0)
+        return 0;
+    pending_remove(pending);
+    refusal.message = err.message;
+    return forged_send(session, frame->id, &refusal);
+}
+
 static int on_list(void *userdata, struct wire_frame *frame)
 {
     struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
@@ -351,6 +391,7 @@ static const struct gate_row rows[] = {
     { KEEPER_OAUTH_CALLBACK, 0, on_oauth_callback },
     { KEEPER_SPEND_TICKET, 0, on_spend_ticket },
     { KEEPER_LIST, 0, on_list },
+    { KEEPER_FORGE, 0, on_forge },
 };
 
 static int on_frame(struct channel *channel, struct wire_frame *frame, void *userdata)
