@@ -137,11 +137,12 @@ static void put_what_to_do(FILE *out, const json_t *binding)
 
 static void put_binding(FILE *out, const json_t *binding)
 {
-    CLEANUP_FREE char *origins = print_list(json_object_get(binding, "origins"));
     CLEANUP_FREE char *granted = print_list(json_object_get(binding, "granted_scopes"));
     CLEANUP_FREE char *missing = print_list(json_object_get(binding, "missing_scopes"));
     const char *reason = json_get_str(binding, "stale_reason");
     char text[PRINT_TIME_MAX];
+    const json_t *origin;
+    size_t i;
 
     print_field(out, "name", text_of(binding, "binding"));
     print_field(out, "connector", text_of(binding, "connector_fqn"));
@@ -150,7 +151,8 @@ static void put_binding(FILE *out, const json_t *binding)
     print_field(out, "default", json_is_true(json_object_get(binding, "default")) ? "yes" : "no");
     print_field(out, "account", json_get_str(binding, "account"));
     print_field(out, "may", json_get_str(binding, "scope"));
-    print_field(out, "is sent to", origins && *origins ? origins : NULL);
+    json_array_foreach(json_object_get(binding, "origins"), i, origin)
+        print_field(out, i ? "" : "is sent to", json_string_value(origin));
     print_field(out, "as header", json_get_str(binding, "header"));
     print_field(out, "tokens from", json_get_str(binding, "token_url"));
     print_field(out, "revoked at", json_get_str(binding, "revoke_url"));
