@@ -159,6 +159,11 @@ int vault_disk_read(struct vault_disk *disk, struct buf *text, struct err *err)
     return 0;
 }
 
+void vault_disk_forget(struct vault_disk *disk)
+{
+    disk->known = false;
+}
+
 /* Read back, so that a file which somebody else puts there at the same moment is not taken for ours. */
 static void know_again(struct vault_disk *disk, const struct buf *text)
 {

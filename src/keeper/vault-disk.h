@@ -25,6 +25,8 @@ bool vault_disk_is_there(const struct vault_disk *disk);
 bool vault_disk_is_another(const struct vault_disk *disk);
 /* -ENOENT; -EPERM, -ELOOP for what is not a private regular file with one name. */
 int vault_disk_read(struct vault_disk *disk, struct buf *text, struct err *err);
+/* What was read makes no sense: any file is another one again. */
+void vault_disk_forget(struct vault_disk *disk);
 /* Through to the disk, file and folder, before it returns 0. */
 int vault_disk_write(struct vault_disk *disk, const struct buf *text, struct err *err);
 

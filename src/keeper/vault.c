@@ -31,8 +31,10 @@ static int read_tree(struct vault *vault, struct vault_tree **ret_tree, struct e
     if (r < 0)
         return r;
     r = vault_file_parse(buf_str(&text), text.len, ret_tree, err);
-    if (r < 0)
+    if (r < 0) {
+        vault_disk_forget(vault->disk);
         err_prefix(err, "%s", vault_disk_path(vault->disk));
+    }
     return r;
 }
 
