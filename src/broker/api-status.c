@@ -97,7 +97,7 @@ static json_t *degraded(struct broker *broker)
             list, text, "if you did not exchange secrets.json, somebody else did: aileron vault lock, then put yours back");
     }
     if (heads_trouble(broker->heads)) {
-        snprintf(text, sizeof text, "the head of the audit log is not signed: %s", heads_trouble(broker->heads));
+        snprintf(text, sizeof text, "the signed heads of the audit log: %s", heads_trouble(broker->heads));
         add_degraded(list, text, "receipts are written all the same; aileron audit verify tells up to which they are signed");
     }
     add_degraded(list, keeper_degraded(broker->keeper), "see the log; `aileron daemon logs` shows it");

@@ -41,6 +41,7 @@ struct heads {
     void (*finished)(void *userdata);
     void *finished_userdata;
     char trouble[ERR_MESSAGE_MAX];
+    char gone[128]; /* what was missing at the start, and stays so */
 };
 
 static void note_trouble(struct heads *heads, const char *what)
@@ -223,12 +224,11 @@ void heads_finish(struct heads *heads, void (*fn)(void *userdata), void *userdat
 static void check_end(struct heads *heads)
 {
     const struct audit_head *last = audit_heads_last(heads->file);
-    char what[128];
 
     if (last->seq == 0 || newest_seq(heads) > last->seq)
         return;
-    snprintf(what, sizeof what, "event %" PRIu64 " was signed but is gone; aileron audit verify", last->seq);
-    note_trouble(heads, what);
+    snprintf(heads->gone, sizeof heads->gone, "event %" PRIu64 " was signed but is gone; aileron audit verify", last->seq);
+    log_error("the audit log was cut: %s", heads->gone);
 }
 
 static int take_up(struct heads *heads, struct err *err)
@@ -289,6 +289,8 @@ const uint8_t *heads_vault_key(const struct heads *heads)
 
 const char *heads_trouble(const struct heads *heads)
 {
+    if (heads->gone[0])
+        return heads->gone;
     return heads->trouble[0] ? heads->trouble : NULL;
 }
 

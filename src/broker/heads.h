@@ -49,7 +49,7 @@ void heads_finish(struct heads *heads, void (*fn)(void *userdata), void *userdat
 uint64_t heads_last_seq(const struct heads *heads);
 /* The vault's public key; NULL while it is locked. Borrowed until the next heads_key(). */
 const uint8_t *heads_vault_key(const struct heads *heads);
-/* For status: why heads are not signed although the vault is open, or NULL. */
+/* For status: what is wrong with signing heads, or with what was signed before; NULL. */
 const char *heads_trouble(const struct heads *heads);
 /*
  * 0, or the event that was signed by another key than that of the vault which is open now, although no receipt tells that the vault
