@@ -242,15 +242,16 @@ class Storm:
             return max(half.result()["max_us"] for half in halves) / 1000
 
     def round(self):
-        self.calls()  # workers are there
+        self.provider.script(STORM_HOST, *["tokens/old-access-token"] * STORM_CALLS, path="/token")
+        self.calls()  # now the workers are there
         warm = self.calls()
         self.expire()
+        self.provider.forget()
         self.provider.script(STORM_HOST, *["tokens/new-access-token"] * STORM_CALLS, path="/token")
         mark = self.provider.mark()
         expired = self.calls()
         refreshes = len(self.provider.since(mark, "/token"))
         sent = {seen.header("authorization") for seen in self.provider.since(mark, "/do/ok")}
-        self.provider.forget()
         if sent != {"Bearer new-access-token"}:
             raise RuntimeError(f"the storm was not answered with the new token alone: {len(sent)} kinds")
         return {"ms": expired, "warm_ms": warm, "refreshes": refreshes}
@@ -263,7 +264,6 @@ class Storm:
 def measure_storm(figures, folder, n):
     storm = Storm(folder)
     try:
-        storm.provider.script(STORM_HOST, *["tokens/first-access-token"] * STORM_CALLS, path="/token")
         results = rounds(n, storm.round)
     finally:
         storm.stop()
