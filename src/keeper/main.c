@@ -166,10 +166,8 @@ static int parts_make(struct keeper *keeper, bool overrides_given, struct err *e
     oauth.receipts = parts->receipts;
     if (r == 0)
         r = oauth_new(&oauth, &parts->oauth);
-    if (r == 0 || r == -ENOSYS)
+    if (r == 0)
         r = derive_new(parts->loop, &parts->derive);
-    if (r == -ENOSYS)
-        r = 0;
     if (r == 0)
         r = attempts_new(parts, &parts->attempts);
     if (r == 0)

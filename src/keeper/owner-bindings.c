@@ -202,6 +202,7 @@ static void oauth_begin_start(struct peer *peer)
     CLEANUP_FREE char *url = NULL;
     struct err err = ERR_INIT;
     struct oauth_spec spec = { .binding = NULL };
+    int r = 0;
 
     if (!spec_take(peer, SPEC_OAUTH))
         return;
@@ -217,7 +218,8 @@ static void oauth_begin_start(struct peer *peer)
         .make_default = work->spec->make_default,
         .labels = work->spec->labels,
     };
-    flow_started(peer, oauth_begin(peer->parts->oauth, &spec, on_flow_ended, peer, &url, &work->flow, &err), url, &err);
+    r = oauth_begin(peer->parts->oauth, &spec, on_flow_ended, peer, &url, &work->flow, &err);
+    flow_started(peer, r, url, &err);
 }
 
 int owner_oauth_begin(void *userdata, struct wire_frame *frame)

@@ -60,7 +60,7 @@ static void test_without_credentials(void **state)
     assert_int_equal(keeper.state, KEEPER_VAULT_MISSING);
     assert_int_equal(keeper.overrides, 0);
     keeper_configure(&keeper, "");
-    ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok" }, KEEPER_HTTP_BINDING_REQUIRED, false);
+    ask_expect(&keeper, (struct ask){ .url = "https://a.test/ok" }, KEEPER_HTTP_BINDING_FAILED, false);
     keeper_stop(&keeper);
 }
 

@@ -678,6 +678,143 @@ static void test_signal(void **state)
     keeper_stop(&keeper);
 }
 
+#define REDIRECT "http://127.0.0.1:4711/oauth2/callback"
+
+/* Begins a flow and gives its state. */
+static void flow_begin(struct keeper *keeper, int door, char out_state[64])
+{
+    static const char spec[] =
+        "{\"binding\":\"oauth2/google/me\",\"connector_fqn\":\"local://google\",\"origins\":[\"https://a.test\"],"
+        "\"token_url\":\"https://a.test/token\",\"authorize_url\":\"https://a.test/authorize\",\"client_id\":\"id\","
+        "\"redirect_uri\":\"" REDIRECT "\",\"scopes\":[\"mail\"]}";
+    struct wire_frame frame;
+    const char *url = NULL, *at = NULL;
+
+    wire_init(&frame, OWNER_OAUTH_BEGIN, 40);
+    wire_put_str(&frame, spec);
+    wire_put_secret(&frame, "client-secret", 13);
+    assert_int_equal(door_send(door, &frame), 0);
+    assert_int_equal(door_receive(keeper, door, &frame, 5000), 1);
+    assert_int_equal(frame.type, OWNER_URL);
+    assert_int_equal(frame.id, 40);
+    url = wire_get_str(&frame, 8192);
+    assert_int_equal(wire_end(&frame), 0);
+    if (strstr(url, "https://a.test/authorize?") != url)
+        fail_msg("the URL is %s", url);
+    assert_null(strstr(url, "client-secret"));
+    at = strstr(url, "state=");
+    assert_non_null(at);
+    snprintf(out_state, 64, "%.*s", (int) strcspn(at + 6, "&"), at + 6);
+    wire_free(&frame);
+}
+
+static struct done callback(struct keeper *keeper, const char *format, const char *flow)
+{
+    struct wire_frame frame;
+    char query[256];
+
+    snprintf(query, sizeof query, "state=%s%s", flow, format);
+    wire_init(&frame, KEEPER_OAUTH_CALLBACK, 41);
+    wire_put_str(&frame, query);
+    return keeper_ask(keeper, &frame);
+}
+
+static void paste(struct keeper *keeper, int door, const char *url)
+{
+    struct wire_frame frame;
+
+    wire_init(&frame, OWNER_OAUTH_PASTE, 42);
+    wire_put_str(&frame, url);
+    assert_int_equal(door_send(door, &frame), 0);
+}
+
+/* A flow from both doors: a wrong paste goes on, the browser's answer ends it for both, a closed connection voids it. */
+static void test_flows(void **state)
+{
+    struct keeper keeper = start_created(true);
+    int door = door_open(&keeper);
+    char flow[64];
+    struct wire_frame frame;
+
+    flow_begin(&keeper, door, flow);
+    assert_int_equal(strlen(flow), 43);
+    paste(&keeper, door, "https://evil.test/?state=x&code=y");
+    assert_int_equal(door_receive(&keeper, door, &frame, 5000), 1);
+    assert_int_equal(frame.type, OWNER_PASTED);
+    assert_int_equal(frame.id, 42);
+    assert_int_equal(wire_get_u8(&frame), KEEPER_REFUSED);
+    wire_free(&frame);
+    assert_int_equal(callback(&keeper, "&code=x", "another").result, KEEPER_NOT_FOUND);
+    assert_int_equal(callback(&keeper, "&error=access_denied", flow).result, KEEPER_DENIED);
+    assert_int_equal(door_read(&keeper, door).result, KEEPER_DENIED);
+    assert_int_equal(callback(&keeper, "&error=access_denied", flow).result, KEEPER_NOT_FOUND);
+    assert_false(lists(&keeper, "oauth2/google/me"));
+    /* The connection is good for the next one; gone, its flow is void. */
+    flow_begin(&keeper, door, flow);
+    close(door);
+    keeper_pump(&keeper, 50);
+    assert_int_equal(callback(&keeper, "&code=x", flow).result, KEEPER_NOT_FOUND);
+    /* Any other request amid a flow is out of turn. */
+    door = door_open(&keeper);
+    flow_begin(&keeper, door, flow);
+    wire_init(&frame, OWNER_DELETE, 43);
+    wire_put_str(&frame, "note");
+    assert_int_equal(door_send(door, &frame), 0);
+    assert_int_equal(door_receive(&keeper, door, &frame, 5000), 0);
+    close(door);
+    assert_int_equal(callback(&keeper, "&code=x", flow).result, KEEPER_NOT_FOUND);
+    assert_int_equal(keeper_events(&keeper, "binding.created"), 0);
+    keeper_stop(&keeper);
+}
+
+static struct done again(struct keeper *keeper, uint16_t type, const char *binding, const char *redirect)
+{
+    CLEANUP_CLOSE int door = door_open(keeper);
+    struct wire_frame frame;
+
+    wire_init(&frame, type, 44);
+    wire_put_str(&frame, binding);
+    wire_put_str(&frame, redirect);
+    return type == KEEPER_OAUTH_START ? keeper_ask(keeper, &frame) : door_ask(keeper, door, &frame);
+}
+
+static void test_flows_that_cannot_be(void **state)
+{
+    static const uint16_t types[] = { KEEPER_OAUTH_START, OWNER_OAUTH_AGAIN };
+    struct keeper keeper = start_created(true);
+
+    assert_int_equal(bind_key(&keeper, SPEC_OTHER, KEY).result, KEEPER_OK);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct done done = again(&keeper, types[i], "oauth2/google/me", REDIRECT);
+
+        assert_int_equal(done.result, KEEPER_NOT_FOUND);
+        done = again(&keeper, types[i], "oauth2/google/me", "https://evil.test/oauth2/callback");
+        assert_int_equal(done.result, KEEPER_REFUSED);
+        done = again(&keeper, types[i], "api_key/other/work", REDIRECT);
+        assert_int_not_equal(done.result, KEEPER_OK);
+    }
+    assert_int_equal(lock(&keeper).result, KEEPER_OK);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        assert_int_equal(again(&keeper, types[i], "oauth2/google/me", REDIRECT).result, KEEPER_LOCKED);
+    keeper_stop(&keeper);
+}
+
+static void test_revoke(void **state)
+{
+    struct keeper keeper = start_created(true);
+    struct wire_frame frame;
+
+    assert_int_equal(bind_key(&keeper, SPEC_OTHER, KEY).result, KEEPER_OK);
+    for (int turn = 0; turn < 2; turn++) {
+        wire_init(&frame, KEEPER_REVOKE, 45);
+        wire_put_str(&frame, "api_key/other/work");
+        assert_int_equal(keeper_ask(&keeper, &frame).result, turn ? KEEPER_NOT_FOUND : KEEPER_OK);
+        assert_false(lists(&keeper, "api_key/other/work"));
+    }
+    assert_int_equal(keeper_events(&keeper, "binding.revoked"), 1);
+    keeper_stop(&keeper);
+}
+
 #define HOME_TEST(function) cmocka_unit_test_setup_teardown(function, fresh_home, remove_home)
 
 int main(int argc, char **argv)
@@ -703,6 +840,9 @@ int main(int argc, char **argv)
         HOME_TEST(test_two_at_once),
         HOME_TEST(test_queue_full),
         HOME_TEST(test_signal),
+        HOME_TEST(test_flows),
+        HOME_TEST(test_flows_that_cannot_be),
+        HOME_TEST(test_revoke),
     };
 
     if (argc != 2)
