@@ -37,7 +37,8 @@ static bool is_oauth2(const json_t *connector)
 
 bool consent_is_placeholder(const char *client_id)
 {
-    static const char *const SIGNS[] = { "@@", "<", "placeholder", "your-", "your_", "changeme", "replace", "example", "xxxx" };
+    static const char *const SIGNS[] = { "@@", "<", "placeholder", "your-", "your_", "changeme", "replace", "example", "xxxx",
+        "unconfigured" };
 
     if (!client_id || !*client_id)
         return true;

@@ -151,7 +151,7 @@ static void test_foreign_text_is_cleaned(void **state)
 static void test_placeholders(void **state)
 {
     static const char *const YES[] = { "", "@@client_id@@", "<client id>", "PLACEHOLDER", "your-client-id", "YOUR_ID", "changeme",
-        "replace-me", "example.apps.googleusercontent.com", "xxxxXXXX" };
+        "replace-me", "example.apps.googleusercontent.com", "xxxxXXXX", "unconfigured" };
     static const char *const NO[] = { "1234-abc.apps.googleusercontent.com", "Iv1.0123456789abcdef", "yours", "xxx" };
 
     assert_true(consent_is_placeholder(NULL));
