@@ -395,7 +395,7 @@ static struct end {
 } flow_end, page_end, other_end;
 
 static struct {
-    unsigned answers;
+    unsigned answers, good; /* good: 200 */
     enum keeper_http_outcome outcome;
     bool may_have_left;
     uint32_t status;
@@ -420,6 +420,7 @@ static void on_end(const struct oauth_outcome *outcome, void *userdata)
 static void on_reply(const struct http_answer *a, void *userdata)
 {
     reply.answers++;
+    reply.good += a->outcome == KEEPER_HTTP_DONE && a->status == 200;
     reply.outcome = a->outcome;
     reply.may_have_left = a->may_have_left;
     reply.status = a->status;
@@ -909,14 +910,14 @@ static void test_address_rules(void **state)
 
 /* ---- a binding that is there ---- */
 
-static void bound(int64_t expires_in_s, const char *refresh)
+static void bound_with(const char *access, int64_t expires_in_s, const char *refresh)
 {
     CLEANUP_PTR(token_free) struct token *token = calloc(1, sizeof *token);
     CLEANUP_PTR(grant_free) struct grant *grant = grant_make();
     CLEANUP_PTR(secret_free) struct secret *value = NULL;
     CLEANUP_JSON json_t *labels = json_object();
 
-    assert_int_equal(secret_from("token-zero", 10, &token->access), 0);
+    assert_int_equal(secret_from(access, strlen(access), &token->access), 0);
     if (refresh)
         assert_int_equal(secret_from(refresh, strlen(refresh), &token->refresh), 0);
     assert_int_equal(secret_from("token-client-secret", 19, &token->client_secret), 0);
@@ -929,6 +930,11 @@ static void bound(int64_t expires_in_s, const char *refresh)
     assert_int_equal(token_format(token, &value), 0);
     assert_int_equal(vault_binding_put(&vault, BINDING, grant, value, labels, NULL), 0);
     memset(effects, 0, sizeof effects);
+}
+
+static void bound(int64_t expires_in_s, const char *refresh)
+{
+    bound_with("token-zero", expires_in_s, refresh);
 }
 
 static void test_again_keeps_the_refresh_token(void **state)
@@ -1118,6 +1124,15 @@ static void test_overtaken(void **state)
     run_until(&other_end.calls, 3);
     assert_int_equal(other_end.result, KEEPER_OK);
     assert_string_equal(vault.status, "active");
+    /* The same when it brings a token. */
+    run_ms(1100);
+    provider.token_status = "200 OK";
+    provider.token_body = TOKENS("token-one", "");
+    assert_int_equal(oauth_refresh(oauth, BINDING, on_end, &other_end, &wait), 0);
+    bound_with("token-newer", 3600, "token-refresh-newer");
+    run_until(&other_end.calls, 4);
+    assert_int_equal(other_end.result, KEEPER_OK);
+    assert_memory_equal(secret_bytes(vault.token->access), "token-newer", 11);
 }
 
 /* ---- requests ---- */
@@ -1246,6 +1261,26 @@ static void test_401_and_a_disk_that_is_full(void **state)
     assert_non_null(strstr(reply.message, "aileron binding reauthorize " BINDING));
 }
 
+/* While a request was on its way, another one had the token refreshed: it goes again with that one. */
+static void test_401_and_a_newer_token(void **state)
+{
+    bound(3600, "token-refresh-zero");
+    provider.good = "token-newer";
+    request_send("POST", "the body", 5000);
+    bound_with("token-newer", 3600, "token-refresh-newer");
+    run_until(&reply.answers, 1);
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(provider.api_requests, 2);
+    assert_int_equal(provider.token_requests, 0);
+    provider.good = "token-never";
+    request_send("GET", "", 5000);
+    bound_with("token-newest", 3600, "token-refresh-newest");
+    run_until(&reply.answers, 2);
+    assert_int_equal(reply.status, 401); /* once */
+    assert_int_equal(provider.api_requests, 4);
+    assert_int_equal(provider.token_requests, 0);
+}
+
 static void test_401_storm(void **state)
 {
     bound(3600, "token-refresh-zero");
@@ -1253,7 +1288,7 @@ static void test_401_storm(void **state)
     for (unsigned i = 0; i < 100; i++)
         request_send("GET", "", 10000);
     run_until(&reply.answers, 100);
-    assert_int_equal(reply.status, 200);
+    assert_int_equal(reply.good, 100);
     assert_int_equal(provider.token_requests, 1);
 }
 
@@ -1455,6 +1490,7 @@ int main(void)
         TEST(test_short_lived_tokens),
         TEST(test_401_without_a_way_out),
         TEST(test_401_and_a_disk_that_is_full),
+        TEST(test_401_and_a_newer_token),
         TEST(test_401_storm),
         TEST(test_provider_down),
         TEST(test_expired_without_refresh_token),
