@@ -200,7 +200,7 @@ def test_nothing_of_the_query_is_shown_or_kept(emulated, query):
 
 
 @pytest.mark.parametrize(("method", "headers", "statuses"), [
-    ("POST", {}, {400, 404, 405}), ("PUT", {}, {400, 404, 405, 501}), ("GET", {"Host": "evil.test"}, {400, 403, 421}),
+    ("POST", {}, {401, 405}), ("PUT", {}, {401, 405, 501}), ("GET", {"Host": "evil.test"}, {400, 403, 421}),
     ("GET", {"Host": "127.0.0.1:1"}, {400, 403, 421}), ("GET", {"Origin": "https://evil.test"}, {400, 403})])
 def test_the_callback_is_for_a_navigation_to_this_machine(emulated, flow, method, headers, statuses):
     started = flow(emulated, *setup_args("navigation"))

@@ -312,6 +312,11 @@ def redirect(c, r, code="302"):
 
 
 @behaviour
+def redirect_to(c, r, to, code="302"):
+    c.answer(int(code), b"", [("Location", to)])
+
+
+@behaviour
 def redirects(c, r, left, code="302"):
     """A chain of `left` redirects on this origin, then an echo."""
     if int(left):

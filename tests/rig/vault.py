@@ -128,7 +128,7 @@ class Vault:
         return json.loads(self.get(binding))
 
     def bind(self, binding, connector_fqn, origins, value, header="Authorization", format="Bearer {key}", token_url=None,
-             revoke_url=None, labels=None, grant=True):
+             revoke_url=None, authorize_url=None, labels=None, grant=True):
         """A binding with its sealed grant; the first of a connector is its default. grant=False: as another program leaves it."""
         kind, service, identity = binding.split("/")
         first = not any(self.labels(path).get("connector_fqn") == connector_fqn for path in self.paths())
@@ -145,6 +145,6 @@ class Vault:
         if not grant:
             return
         sealed = {"connector_fqn": connector_fqn, "origins": list(origins), "header": header, "format": format,
-                  "token_url": token_url, "revoke_url": revoke_url, "value_sha256": hashlib.sha256(content).hexdigest(),
-                  "binding": binding}
+                  "token_url": token_url, "revoke_url": revoke_url, "authorize_url": authorize_url,
+                  "value_sha256": hashlib.sha256(content).hexdigest(), "binding": binding}
         self.put(GRANTS + binding, {key: part for key, part in sealed.items() if part is not None})
