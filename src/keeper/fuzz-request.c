@@ -21,7 +21,7 @@ static void require(int truth)
         abort();
 }
 
-static struct vault *vault_get(void)
+static struct vault *the_vault(void)
 {
     static struct vault *vault;
 
@@ -40,11 +40,11 @@ static void judge(struct request *request)
     struct err err = ERR_INIT;
     char origin[URL_ORIGIN_MAX];
 
-    if (request_check(request, vault_get(), &err) != KEEPER_HTTP_DONE) {
+    if (request_check(request, the_vault(), &err) != KEEPER_HTTP_DONE) {
         require(request->credential.line == NULL && err.message[0] != '\0');
         return;
     }
-    require(request_credential(request, vault_get(), &err) == KEEPER_HTTP_DONE);
+    require(request_credential(request, the_vault(), &err) == KEEPER_HTTP_DONE);
     require(hostlist_contains(request->allowed_hosts, &request->url));
     url_origin(&request->url, origin);
     require((request->binding[0] == '\0') == (request->credential.line == NULL));
