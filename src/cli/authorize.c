@@ -50,6 +50,8 @@ static bool send_away(const struct cli *cli, const char *url, bool no_browser)
         cli_note("aileron: %s", err.message);
         here = false;
     }
+    if (here && cli->browse) /* the tour has been there already, and says so itself */
+        return false;
     cli_note(here ? "Your browser was sent to this page; if it is not there, open it yourself:" : "Open this page in a browser:");
     fputc('\n', stderr);
     term_put(stderr, url);
@@ -165,6 +167,9 @@ int authorize(
     CLEANUP_CLOSE int tty = -1;
     int code = keeper_send(keeper, request);
 
+    /* The wait is long: nothing that unlocked the vault or goes to the keeper is here meanwhile. */
+    wire_free(request);
+    passphrase_forget();
     if (!code)
         code = keeper_receive(cli, keeper, "waiting for the keeper …", 60000, &frame);
     if (code)
