@@ -5,6 +5,7 @@
 #include "base/url.h"
 #include "cli/ask.h"
 #include "cli/browser.h"
+#include "cli/passphrase.h"
 #include "cli/term.h"
 
 #include <ctype.h>

@@ -220,6 +220,7 @@ static int bind_oauth2(struct setup *setup, struct keeper_answer *answer)
     if (code)
         return code;
     keeper_put_secret(&request, setup->client_secret);
+    secret_free(TAKE_PTR(setup->client_secret));
     return authorize(setup->cli, setup->keeper, &request, args_has(setup->cli->args, "no-browser"), answer);
 }
 
