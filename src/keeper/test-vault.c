@@ -487,16 +487,126 @@ static void test_edited(void **state)
     json_decref(file);
     file = read_file(fixture);
     assert_non_null(json_object_get(file, "future"));
-    /* Under another passphrase it is locked at once. */
+    /* Under another passphrase: refused, until it is locked and opened with that one. */
     assert_int_equal(vault_rekey(other, key, fixture->salt, NULL), 0);
     vault_free(other);
-    assert_int_equal(put(fixture->vault, "fourth", "4", NULL), VAULT_NOT_OPEN);
-    assert_int_equal(vault_state(fixture->vault), KEEPER_VAULT_LOCKED);
-    /* Gone: not made again by accident. */
+    assert_int_equal(put(fixture->vault, "fourth", "4", NULL), -ESTALE);
+    assert_int_equal(vault_unlock(fixture->vault, key, NULL), VAULT_WRONG_PASSPHRASE);
+    vault_lock(fixture->vault);
+    assert_int_equal(vault_unlock(fixture->vault, fixture->key, NULL), VAULT_WRONG_PASSPHRASE);
     assert_int_equal(vault_unlock(fixture->vault, key, NULL), 0);
+    assert_value(fixture->vault, "third", "3");
+    /* Gone: not made again by accident. */
     assert_int_equal(unlinkat(fixture->folder, "secrets.json", 0), 0);
-    assert_int_equal(put(fixture->vault, "fifth", "5", NULL), VAULT_NOT_THERE);
+    assert_int_equal(put(fixture->vault, "fifth", "5", NULL), -ESTALE);
     assert_int_equal(count_files(fixture), 0);
+    vault_lock(fixture->vault);
+    assert_int_equal(vault_state(fixture->vault), KEEPER_VAULT_MISSING);
+}
+
+/* An attacker's own vault in the place of the open one proves nothing and opens nothing; put back, all goes on. */
+static void test_vault_swapped(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_PTR(secret_free) struct secret *theirs = key_of('t');
+    CLEANUP_JSON json_t *own = NULL, *edited = NULL;
+    struct vault *other = NULL;
+    uint8_t salt[KDF_SALT_BYTES] = "salt of another", now[KDF_SALT_BYTES];
+    struct err err = ERR_INIT;
+
+    assert_int_equal(bind(fixture->vault, PLAIN, KEY_GRANT, "secret-key", NULL), 0);
+    own = read_file(fixture);
+    assert_int_equal(unlinkat(fixture->folder, "secrets.json", 0), 0);
+    assert_int_equal(vault_new(fixture->home, &other, NULL), 0);
+    assert_int_equal(vault_create(other, theirs, salt, true, NULL), 0);
+    vault_free(other);
+    assert_int_equal(vault_salt(fixture->vault, now, NULL), 0);
+    assert_memory_equal(now, fixture->salt, sizeof now);
+    assert_int_equal(vault_unlock(fixture->vault, theirs, NULL), VAULT_WRONG_PASSPHRASE);
+    assert_int_equal(vault_unlock(fixture->vault, fixture->key, NULL), 0);
+    assert_false(vault_is_dev(fixture->vault));
+    assert_int_equal(lend(fixture->vault, PLAIN, "local://probe", "", &err), VAULT_UNUSABLE);
+    assert_non_null(strstr(err.message, "replaced"));
+    assert_int_equal(vault_rekey(fixture->vault, theirs, salt, NULL), -ESTALE);
+    write_file(fixture, own);
+    assert_int_equal(lend(fixture->vault, PLAIN, "local://probe", "secret-key", NULL), 0);
+    /* Another salt alone would make the passphrase wrong for ever once it was written back. */
+    edited = json_deep_copy(own);
+    json_object_set_new(edited, "salt", json_string("AAECAwQFBgcICQoLDA0ODw=="));
+    write_file(fixture, edited);
+    assert_int_equal(put(fixture->vault, "a", "1", NULL), -ESTALE);
+    write_file(fixture, own);
+    assert_int_equal(put(fixture->vault, "a", "1", NULL), 0);
+}
+
+/* What the keeper would believe at its own paths cannot be brought in as a value and copied there on disk. */
+static void test_values_of_ours(void **state)
+{
+    static const char *const values[] = { VAULT_DEV_MARK, VAULT_DEV_MARK "\n",
+        "aileron-head-key-v1\n0123456789abcdef0123456789abcdef", "aileron-vault-v1",
+        "{\"value_sha256\":\"\",\"connector_fqn\":\"local://evil\"}" };
+    struct fixture *fixture = *state;
+    CLEANUP_JSON json_t *file = NULL;
+    uint8_t before[SIGN_PUBLIC_BYTES], after[SIGN_PUBLIC_BYTES];
+
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        assert_int_equal(put(fixture->vault, "x", values[i], NULL), VAULT_REFUSED);
+        assert_int_equal(bind(fixture->vault, PLAIN, KEY_GRANT, values[i], NULL), VAULT_REFUSED);
+    }
+    /* 32 bytes that the attacker knows are no signing key. */
+    assert_true(vault_signing_public(fixture->vault, before));
+    assert_int_equal(put(fixture->vault, "x", "0123456789abcdef0123456789abcdef", NULL), 0);
+    file = read_file(fixture);
+    json_object_set(json_object_get(file, "secrets"), "_audit/head-key", entry_of(file, "x"));
+    vault_lock(fixture->vault);
+    write_file(fixture, file);
+    assert_int_equal(vault_unlock(fixture->vault, fixture->key, NULL), 0);
+    assert_false(vault_signing_public(fixture->vault, after));
+}
+
+/* Taken out of the file while it is open, the signing key is put back. */
+static void test_signing_key_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_JSON json_t *file = read_file(fixture);
+    uint8_t before[SIGN_PUBLIC_BYTES], after[SIGN_PUBLIC_BYTES];
+
+    assert_true(vault_signing_public(fixture->vault, before));
+    json_object_del(json_object_get(file, "secrets"), "_audit/head-key");
+    write_file(fixture, file);
+    assert_int_equal(put(fixture->vault, "a", "1", NULL), 0);
+    vault_lock(fixture->vault);
+    assert_int_equal(vault_unlock(fixture->vault, fixture->key, NULL), 0);
+    assert_true(vault_signing_public(fixture->vault, after));
+    assert_memory_equal(before, after, sizeof before);
+}
+
+/* Labels cannot grow what is told of all entries beyond what the broker reads. */
+static void test_told_is_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_JSON json_t *file = read_file(fixture), *labels = json_object(), *rows = NULL, *list = NULL;
+    char text[1001];
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    json_object_set_new(labels, "account", json_string(text));
+    json_object_set_new(labels, "scope", json_string(text));
+    for (int i = 0; i < 4000; i++) {
+        char path[64];
+
+        snprintf(path, sizeof path, "api_key/probe/n%d", i);
+        json_object_set_new(json_object_get(file, "secrets"), path,
+            json_pack("{s:s, s:{s:O}}", "value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", "metadata", "Labels", labels));
+    }
+    write_file(fixture, file);
+    vault_lock(fixture->vault);
+    rows = vault_describe(fixture->vault);
+    list = vault_list(fixture->vault);
+    assert_true(json_array_size(rows) > 500);
+    assert_true(json_dumpb(rows, NULL, 0, JSON_COMPACT) < 3500000);
+    assert_true(json_array_size(list) > 500);
+    assert_true(json_dumpb(list, NULL, 0, JSON_COMPACT) < 3500000);
 }
 
 /* ---- bindings ---- */
@@ -806,6 +916,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_entry, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(test_rekey, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(test_edited, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(test_vault_swapped, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(test_values_of_ours, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(test_signing_key_stays, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(test_told_is_bounded, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(test_binding, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(test_binding_refused, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(test_to_whom, set_up_open, tear_down),

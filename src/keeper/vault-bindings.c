@@ -68,7 +68,7 @@ static int find_binding(struct vault *vault, const char *binding, struct vault_e
     int r = vault_need_open(vault, err);
 
     if (r != 0)
-        return r < 0 ? r : VAULT_UNUSABLE;
+        return r < 0 && r != -ESTALE ? r : VAULT_UNUSABLE;
     *ret_entry = vault_path_is_binding(binding) ? vault_tree_find(vault->tree, binding) : NULL;
     return *ret_entry ? 0 : no_binding(binding, err);
 }
@@ -185,6 +185,10 @@ static int check_value(const char *binding, const struct grant *grant, const str
         err_set(err, EINVAL, "the value is empty or longer than 32 KiB");
         return VAULT_REFUSED;
     }
+    if (vault_value_is_ours(value)) {
+        err_set(err, EINVAL, "the value is one that Aileron itself keeps in the vault");
+        return VAULT_REFUSED;
+    }
     if (grant->kind == GRANT_OAUTH2) {
         r = token_parse(value, &token, err);
         return r == 0 || r == -ENOMEM ? r : VAULT_REFUSED;
@@ -243,8 +247,10 @@ static int merge_labels(struct vault_entry *entry, const json_t *labels)
 static int set_labels(const struct vault_tree *tree, struct vault_entry *entry, const struct grant *grant, const json_t *labels)
 {
     char now[TIME_MAX];
-    int r = set_names(entry, grant);
+    int r = merge_labels(entry, labels);
 
+    if (r == 0)
+        r = set_names(entry, grant);
     snprintf(now, sizeof now, "%" PRId64, clock_unix_ms() / 1000);
     if (r == 0)
         r = vault_entry_set_label(entry, STATUS, "active");
@@ -254,7 +260,15 @@ static int set_labels(const struct vault_tree *tree, struct vault_entry *entry, 
         r = vault_entry_set_label(entry, "created_at", now);
     if (r == 0 && !vault_tree_find(tree, entry->path) && !has_sibling(tree, entry->path, grant->connector_fqn))
         r = vault_entry_set_label(entry, DEFAULT, "true");
-    return r < 0 ? r : merge_labels(entry, labels);
+    return r;
+}
+
+int vault_binding_put_check(
+    struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value, struct err *err)
+{
+    int r = check_value(binding, grant, value, err);
+
+    return r != 0 ? r : vault_need_open(vault, err);
 }
 
 int vault_binding_put(struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value,

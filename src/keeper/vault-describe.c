@@ -1,4 +1,5 @@
 /* The bindings as the broker and people see them. Labels are checked before they are shown; a value never is. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +10,37 @@
 
 #include "base/banned.h"
 
+#define VALUE_COST  8 /* so that rows of many small values use their share up as well */
 #define LABEL_MAX   1024
 #define TIME_DIGITS 11
 #define TOKENS_MAX  TOKEN_SCOPES_MAX
 /* 9999-12-31T23:59:59Z */
 #define UNIX_S_MAX 253402300799
+
+static size_t count_values(const json_t *json)
+{
+    size_t len = 1, i = 0;
+    const char *key = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach((json_t *) json, key, value) len += count_values(value);
+    json_array_foreach(json, i, value) len += count_values(value);
+    return len;
+}
+
+int vault_row_add(json_t *rows, json_t *row, size_t *room)
+{
+    size_t need = row ? json_dumpb(row, NULL, 0, JSON_COMPACT) + VALUE_COST * count_values(row) : 0;
+
+    if (!row)
+        return -ENOMEM;
+    if (need == 0 || need > *room) {
+        json_decref(row);
+        return 0;
+    }
+    *room -= need;
+    return json_array_append_new(rows, row) < 0 ? -ENOMEM : 0;
+}
 
 /* A label that can be shown, or NULL. */
 static const char *shown_label(const struct vault_entry *entry, const char *name)
@@ -145,13 +172,14 @@ static json_t *describe(struct vault *vault, struct vault_entry *entry)
 json_t *vault_describe(struct vault *vault)
 {
     CLEANUP_JSON json_t *rows = json_array();
+    size_t room = VAULT_LISTED_MAX;
 
-    if (!rows || vault_refresh(vault, NULL) < 0)
-        return TAKE_PTR(rows);
+    /* When the file cannot be read now, what was read of it before is still what there is. */
+    vault_refresh(vault, NULL);
     for (size_t i = 0; vault->tree && i < vault->tree->len; i++) {
         struct vault_entry *entry = vault->tree->entries[i];
 
-        if (vault_path_is_binding(entry->path) && json_array_append_new(rows, describe(vault, entry)) < 0)
+        if (rows && vault_path_is_binding(entry->path) && vault_row_add(rows, describe(vault, entry), &room) < 0)
             return NULL;
     }
     return TAKE_PTR(rows);

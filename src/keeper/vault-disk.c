@@ -165,24 +165,30 @@ void vault_disk_forget(struct vault_disk *disk)
 }
 
 /* Read back, so that a file which somebody else puts there at the same moment is not taken for ours. */
-static void know_again(struct vault_disk *disk, const struct buf *text)
+static bool is_in_place(struct vault_disk *disk, const struct buf *text)
 {
     CLEANUP(buf_free) struct buf now = BUF_INIT(VAULT_FILE_MAX);
 
     if (vault_disk_read(disk, &now, NULL) == 0)
         disk->known = now.len == text->len && (now.len == 0 || !memcmp(now.data, text->data, now.len));
+    return disk->known;
 }
 
 int vault_disk_write(struct vault_disk *disk, const struct buf *text, struct err *err)
 {
     int r = file_write_atomic(disk->folder, NAME, text->data, text->len, 0600, err);
 
-    if (r < 0) {
-        err_prefix(err, "the vault is not written");
-        /* The folder may not have been synced: what is there now is found out when it is next looked at. */
-        disk->known = false;
-        return r;
+    if (r == 0) {
+        is_in_place(disk, text);
+        return 0;
     }
-    know_again(disk, text);
-    return 0;
+    /* Only the folder's fsync came after the rename: with the file in place, another try decides. */
+    if (is_in_place(disk, text) && file_sync_dir(disk->folder) == 0)
+        return 0;
+    if (disk->known) {
+        err_prefix(err, "what is new is in place, but the disk does not confirm it and a power failure may undo it");
+        return VAULT_DISK_UNCONFIRMED;
+    }
+    err_prefix(err, "the vault is not written");
+    return r;
 }

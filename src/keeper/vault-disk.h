@@ -13,6 +13,9 @@
 
 struct vault_disk;
 
+/* Result of vault_disk_write(): the new text is in place and every reader sees it, but the folder could not be synced. */
+enum { VAULT_DISK_UNCONFIRMED = 1 };
+
 /* Also removes what an earlier process left half written. -EPERM for a folder that others can write to. */
 int vault_disk_open(const char *home, struct vault_disk **ret_disk, struct err *err);
 void vault_disk_free(struct vault_disk *disk);

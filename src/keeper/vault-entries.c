@@ -80,6 +80,8 @@ static int check_value(const struct secret *value, struct err *err)
 {
     if (secret_len(value) == 0)
         return refused(err, "the value", "is empty");
+    if (vault_value_is_ours(value))
+        return refused(err, "the value", "is one that Aileron itself keeps in the vault");
     return secret_len(value) > VAULT_VALUE_MAX ? refused(err, "the value", "is longer than 32 KiB") : 0;
 }
 
@@ -115,11 +117,9 @@ static int set_in(struct vault_tree *tree, struct vault_entry *entry, struct err
     return r < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-int vault_put(
+int vault_put_check(
     struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err)
 {
-    CLEANUP_PTR(vault_tree_free) struct vault_tree *next = NULL;
-    CLEANUP_PTR(vault_entry_unref) struct vault_entry *entry = NULL;
     int r = check_path(path, err);
 
     if (r == 0)
@@ -128,6 +128,16 @@ int vault_put(
         r = check_metadata(labels, err);
     if (r == 0)
         r = check_value(value, err);
+    return r != 0 ? r : vault_need_open(vault, err);
+}
+
+int vault_put(
+    struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err)
+{
+    CLEANUP_PTR(vault_tree_free) struct vault_tree *next = NULL;
+    CLEANUP_PTR(vault_entry_unref) struct vault_entry *entry = NULL;
+    int r = vault_put_check(vault, path, value, labels, err);
+
     if (r == 0)
         r = vault_begin(vault, &next, err);
     if (r != 0)
@@ -158,13 +168,22 @@ int vault_get(struct vault *vault, const char *path, struct secret **ret_value, 
     return entry ? vault_entry_open(vault, entry, ret_value, err) : no_entry(path, err);
 }
 
-int vault_delete(struct vault *vault, const char *path, struct err *err)
+int vault_delete_check(struct vault *vault, const char *path, struct err *err)
 {
-    CLEANUP_PTR(vault_tree_free) struct vault_tree *next = NULL;
     int r = check_path(path, err);
 
     if (r == 0)
         r = check_not_binding(path, "revoke", err);
+    if (r == 0)
+        r = vault_need_open(vault, err);
+    return r != 0 || vault_tree_find(vault->tree, path) ? r : no_entry(path, err);
+}
+
+int vault_delete(struct vault *vault, const char *path, struct err *err)
+{
+    CLEANUP_PTR(vault_tree_free) struct vault_tree *next = NULL;
+    int r = vault_delete_check(vault, path, err);
+
     if (r == 0)
         r = vault_begin(vault, &next, err);
     if (r != 0)
@@ -215,6 +234,7 @@ static json_t *list_row(const struct vault_entry *entry)
 json_t *vault_list(struct vault *vault)
 {
     CLEANUP_JSON json_t *rows = json_array();
+    size_t room = VAULT_LISTED_MAX;
     int r = vault_refresh(vault, NULL);
 
     if (r < 0 || !rows)
@@ -224,7 +244,8 @@ json_t *vault_list(struct vault *vault)
 
         if (entry->path[0] == '_' || vault_path_refusal(entry->path))
             continue;
-        if (json_array_append_new(rows, list_row(entry)) < 0)
+        r = vault_row_add(rows, list_row(entry), &room);
+        if (r < 0)
             return NULL;
     }
     return TAKE_PTR(rows);

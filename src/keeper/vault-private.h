@@ -10,7 +10,8 @@
 #include "keeper/vault-tree.h"
 #include "keeper/vault.h"
 
-#define VAULT_OPEN_MAX 64 /* bindings whose grant and value stay open between requests */
+#define VAULT_LISTED_MAX (3 * 1024 * 1024) /* bytes and values of what is told of all entries: the broker reads at most 4 MiB */
+#define VAULT_OPEN_MAX   64                /* bindings whose grant and value stay open between requests */
 
 /* A binding whose seals were checked. `entry` and `grant_entry` are those that it was opened from. */
 struct vault_open {
@@ -30,16 +31,20 @@ struct vault_used {
 
 struct vault {
     struct vault_disk *disk;
-    struct vault_tree *tree; /* NULL: there is no file, or it could not be read yet */
-    struct secret *key;      /* NULL while locked */
-    struct secret *seed;     /* of the signing key; NULL while locked or when its entry is damaged */
+    struct vault_tree *tree;      /* NULL: there is no file, or it could not be read yet */
+    struct secret *key;           /* NULL while locked */
+    uint8_t salt[KDF_SALT_BYTES]; /* that the key was derived with */
+    struct secret *seed;          /* of the signing key; NULL while locked or when its entry is damaged */
     uint8_t public_key[SIGN_PUBLIC_BYTES];
     bool is_dev;
     struct vault_open *open; /* the one used last is first */
     struct vault_used *used; /* last_used_at that is not written yet */
 };
 
-/* Reads the file anew if it is another one; locks when it has another key. 0, VAULT_NOT_THERE, negative. */
+/*
+ * Reads the file anew if it is another one. While the vault is open, a file that is gone, or is of another key or salt, is refused
+ * (-ESTALE) and nothing that is open changes. 0, VAULT_NOT_THERE, negative.
+ */
 int vault_refresh(struct vault *vault, struct err *err);
 /* The same for what needs an open vault: also VAULT_NOT_OPEN. */
 int vault_need_open(struct vault *vault, struct err *err);
@@ -52,6 +57,8 @@ int vault_commit(struct vault *vault, struct vault_tree **next, struct err *err)
 int vault_entry_open(const struct vault *vault, const struct vault_entry *entry, struct secret **ret_value, struct err *err);
 /* Seals `value` into an entry that may be changed. */
 int vault_entry_seal(const struct secret *key, struct vault_entry *entry, const struct secret *value);
+/* True for a text that the keeper itself would believe if it stood at one of its own paths: no value of a person may be one. */
+bool vault_value_is_ours(const struct secret *value);
 /* Puts a value of ours (a path that begins with "_") into a tree. */
 int vault_tree_put_own(
     struct vault_tree *tree, const struct secret *key, const char *path, const struct secret *value, struct err *err);
@@ -70,6 +77,9 @@ void vault_open_sweep(struct vault *vault);
 /* Free when it was never put into the list. */
 void vault_open_free(struct vault_open *open);
 DEFINE_CLEANUP_PTR(struct vault_open, vault_open_free)
+
+/* Appends a row (taken over) if *room has place for it, else leaves it out. 0 or -ENOMEM. */
+int vault_row_add(json_t *rows, json_t *row, size_t *room);
 
 /* What waits to be written for a binding; 0: nothing. */
 int64_t vault_used_at(const struct vault *vault, const char *binding);

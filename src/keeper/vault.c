@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include "crypt/aead.h"
+#include "keeper/secret-json.h"
 #include "keeper/vault-file.h"
 #include "keeper/vault-private.h"
 
 #include "base/banned.h"
 
 #define VERIFICATION     "aileron-vault-v1"
+#define SEED_BEFORE      "aileron-head-key-v1\n"
+#define SEED_BEFORE_LEN  (sizeof SEED_BEFORE - 1)
 #define VERIFICATION_LEN (sizeof VERIFICATION - 1)
 
 static int out_of_memory(struct err *err)
@@ -78,6 +81,7 @@ static void forget(struct vault *vault)
 {
     secret_free(TAKE_PTR(vault->key));
     secret_free(TAKE_PTR(vault->seed));
+    memset(vault->salt, 0, sizeof vault->salt);
     memset(vault->public_key, 0, sizeof vault->public_key);
     vault->is_dev = false;
     vault_open_sweep(vault);
@@ -98,6 +102,15 @@ static int not_there(const struct vault *vault, struct err *err)
     return VAULT_NOT_THERE;
 }
 
+/* What is open stays what it was, whatever somebody puts in the file's place. */
+static int replaced(const struct vault *vault, const char *how, struct err *err)
+{
+    vault_disk_forget(vault->disk);
+    err_set(err, ESTALE, "%s %s while the vault is open", vault_disk_path(vault->disk), how);
+    err_hint(err, "put the file back, or lock the vault: aileron vault lock");
+    return -ESTALE;
+}
+
 int vault_refresh(struct vault *vault, struct err *err)
 {
     CLEANUP_PTR(vault_tree_free) struct vault_tree *tree = NULL;
@@ -106,15 +119,16 @@ int vault_refresh(struct vault *vault, struct err *err)
     if (vault->tree && !vault_disk_is_another(vault->disk))
         return is_empty_legacy(vault->tree) ? not_there(vault, err) : 0;
     if (!vault_disk_is_there(vault->disk)) {
-        forget(vault);
+        if (vault->key)
+            return replaced(vault, "is gone", err);
         take_tree(vault, NULL);
         return not_there(vault, err);
     }
     r = read_tree(vault, &tree, err);
     if (r < 0)
         return r;
-    if (vault->key && check_key(tree, vault->key, NULL) != 0)
-        forget(vault);
+    if (vault->key && (memcmp(tree->salt, vault->salt, KDF_SALT_BYTES) != 0 || check_key(tree, vault->key, NULL) != 0))
+        return replaced(vault, "was replaced by another vault", err);
     take_tree(vault, TAKE_PTR(tree));
     return is_empty_legacy(vault->tree) ? not_there(vault, err) : 0;
 }
@@ -186,13 +200,41 @@ static int put_own_text(struct vault_tree *tree, const struct secret *key, const
     return vault_tree_put_own(tree, key, path, value, err);
 }
 
-static int put_seed(struct vault_tree *tree, const struct secret *key, struct err *err)
+/* Seals bind no path, so each of our own values says what it is, and no value of a person may say the same. */
+bool vault_value_is_ours(const struct secret *value)
+{
+    static const char *const beginnings[] = { VAULT_DEV_MARK, SEED_BEFORE, VERIFICATION };
+    CLEANUP_JSON json_t *json = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(beginnings); i++)
+        if (secret_len(value) >= strlen(beginnings[i]) && !memcmp(secret_bytes(value), beginnings[i], strlen(beginnings[i])))
+            return true;
+    return secret_json_parse(value, &json, NULL) == 0 && json_object_get(json, "value_sha256");
+}
+
+static int put_seed(struct vault_tree *tree, const struct secret *key, const struct secret *seed, struct err *err)
+{
+    CLEANUP_PTR(secret_free) struct secret *value = NULL;
+
+    if (secret_new(SEED_BEFORE_LEN + SIGN_SEED_BYTES, &value) < 0)
+        return out_of_memory(err);
+    memcpy(secret_data(value), SEED_BEFORE, SEED_BEFORE_LEN);
+    memcpy(secret_data(value) + SEED_BEFORE_LEN, secret_bytes(seed), SIGN_SEED_BYTES);
+    return vault_tree_put_own(tree, key, VAULT_SIGNING, value, err);
+}
+
+static int put_new_seed(struct vault_tree *tree, const struct secret *key, struct err *err)
 {
     CLEANUP_PTR(secret_free) struct secret *seed = NULL;
 
-    if (sign_seed_new(&seed) < 0)
-        return out_of_memory(err);
-    return vault_tree_put_own(tree, key, VAULT_SIGNING, seed, err);
+    return sign_seed_new(&seed) < 0 ? out_of_memory(err) : put_seed(tree, key, seed, err);
+}
+
+static int read_seed(const struct secret *value, struct secret **ret_seed)
+{
+    if (secret_len(value) != SEED_BEFORE_LEN + SIGN_SEED_BYTES || memcmp(secret_bytes(value), SEED_BEFORE, SEED_BEFORE_LEN) != 0)
+        return -EINVAL;
+    return secret_from(secret_bytes(value) + SEED_BEFORE_LEN, SIGN_SEED_BYTES, ret_seed);
 }
 
 static int put_verification(struct vault_tree *tree, const struct secret *key)
@@ -232,13 +274,16 @@ static int write_tree(struct vault *vault, const struct vault_tree *tree, struct
     return r < 0 ? err_errno(err, -r, "cannot write the vault") : vault_disk_write(vault->disk, &text, err);
 }
 
-/* Writes under `key`, which is that of the tree. */
+/* Writes under `key`, which is that of the tree. VAULT_DISK_UNCONFIRMED: the tree is taken over all the same, as it is what is there. */
 static int commit_with(struct vault *vault, const struct secret *key, struct vault_tree **next, struct err *err)
 {
     int r = put_used(vault, *next);
 
     if (r == 0 && !(*next)->verification)
         r = put_verification(*next, key);
+    /* The key that heads were signed with today stays, also when somebody took it out of the file. */
+    if (r == 0 && vault->seed && !vault_tree_find(*next, VAULT_SIGNING))
+        r = put_seed(*next, key, vault->seed, NULL);
     if (r < 0)
         return err_errno(err, -r, "cannot write the vault");
     r = write_tree(vault, *next, err);
@@ -246,12 +291,14 @@ static int commit_with(struct vault *vault, const struct secret *key, struct vau
         return r;
     vault_used_forget(vault);
     take_tree(vault, TAKE_PTR(*next));
-    return 0;
+    return r;
 }
 
 int vault_commit(struct vault *vault, struct vault_tree **next, struct err *err)
 {
-    return commit_with(vault, vault->key, next, err);
+    int r = commit_with(vault, vault->key, next, err);
+
+    return r == VAULT_DISK_UNCONFIRMED ? -EIO : r;
 }
 
 int vault_flush(struct vault *vault, struct err *err)
@@ -312,10 +359,10 @@ bool vault_is_dev(const struct vault *vault)
 
 int vault_salt(struct vault *vault, uint8_t out[KDF_SALT_BYTES], struct err *err)
 {
-    int r = vault_refresh(vault, err);
+    int r = vault->key ? 0 : vault_refresh(vault, err);
 
     if (r == 0)
-        memcpy(out, vault->tree->salt, KDF_SALT_BYTES);
+        memcpy(out, vault->key ? vault->salt : vault->tree->salt, KDF_SALT_BYTES);
     return r;
 }
 
@@ -324,12 +371,13 @@ static void open_own(struct vault *vault)
 {
     const struct vault_entry *dev = vault_tree_find(vault->tree, VAULT_DEV);
     const struct vault_entry *signing = vault_tree_find(vault->tree, VAULT_SIGNING);
-    CLEANUP_PTR(secret_free) struct secret *mark = NULL, *seed = NULL;
+    CLEANUP_PTR(secret_free) struct secret *mark = NULL, *value = NULL, *seed = NULL;
     size_t mark_len = strlen(VAULT_DEV_MARK);
 
     if (dev && vault_entry_open(vault, dev, &mark, NULL) == 0)
         vault->is_dev = secret_len(mark) == mark_len && secret_memequal(secret_bytes(mark), VAULT_DEV_MARK, mark_len);
-    if (signing && vault_entry_open(vault, signing, &seed, NULL) == 0 && sign_public(seed, vault->public_key) == 0)
+    if (signing && vault_entry_open(vault, signing, &value, NULL) == 0 && read_seed(value, &seed) == 0 &&
+        sign_public(seed, vault->public_key) == 0)
         vault->seed = TAKE_PTR(seed);
 }
 
@@ -341,7 +389,7 @@ static void ensure_seed(struct vault *vault)
     if (vault_tree_find(vault->tree, VAULT_SIGNING))
         return;
     next = vault_tree_copy(vault->tree);
-    if (next && put_seed(next, vault->key, NULL) == 0)
+    if (next && put_new_seed(next, vault->key, NULL) == 0)
         vault_commit(vault, &next, NULL);
 }
 
@@ -352,19 +400,31 @@ static int copy_key(const struct secret *key, struct secret **ret_copy, struct e
     return secret_from(secret_bytes(key), secret_len(key), ret_copy) < 0 ? out_of_memory(err) : 0;
 }
 
+/* Whoever proves that they know the passphrase proves it against the key in memory, never against what stands on disk by now. */
+static int check_open_key(const struct vault *vault, const struct secret *key, struct err *err)
+{
+    if (secret_equal(key, vault->key))
+        return 0;
+    err_set(err, EACCES, "wrong passphrase");
+    return VAULT_WRONG_PASSPHRASE;
+}
+
 int vault_unlock(struct vault *vault, const struct secret *key, struct err *err)
 {
     CLEANUP_PTR(secret_free) struct secret *copy = NULL;
-    int r = vault_refresh(vault, err);
+    int r = 0;
 
+    if (vault->key)
+        return check_open_key(vault, key, err);
+    r = vault_refresh(vault, err);
     if (r == 0)
         r = check_key(vault->tree, key, err);
-    if (r != 0 || vault->key)
-        return r;
-    r = copy_key(key, &copy, err);
-    if (r < 0)
+    if (r == 0)
+        r = copy_key(key, &copy, err);
+    if (r != 0)
         return r;
     vault->key = TAKE_PTR(copy);
+    memcpy(vault->salt, vault->tree->salt, KDF_SALT_BYTES);
     ensure_seed(vault);
     open_own(vault);
     return 0;
@@ -392,16 +452,17 @@ int vault_create(struct vault *vault, const struct secret *key, const uint8_t sa
     if (r == 0)
         r = copy_key(key, &copy, err);
     if (r == 0)
-        r = put_seed(next, key, err);
+        r = put_new_seed(next, key, err);
     if (r == 0 && dev)
         r = put_own_text(next, key, VAULT_DEV, VAULT_DEV_MARK, err);
     if (r == 0)
         r = commit_with(vault, key, &next, err);
-    if (r != 0)
+    if (r != 0 && !(r == VAULT_DISK_UNCONFIRMED && !next))
         return r;
     vault->key = TAKE_PTR(copy);
+    memcpy(vault->salt, salt, KDF_SALT_BYTES);
     open_own(vault);
-    return 0;
+    return r == 0 ? 0 : -EIO;
 }
 
 /* How the person gets rid of an entry that does not open. */
@@ -451,11 +512,12 @@ int vault_rekey(struct vault *vault, const struct secret *key, const uint8_t sal
     if (put_verification(next, key) < 0)
         return out_of_memory(err);
     r = commit_with(vault, key, &next, err);
-    if (r != 0)
+    if (r < 0)
         return r;
     secret_free(vault->key);
     vault->key = TAKE_PTR(copy);
-    return 0;
+    memcpy(vault->salt, salt, KDF_SALT_BYTES);
+    return r == 0 ? 0 : -EIO;
 }
 
 void vault_lock(struct vault *vault)

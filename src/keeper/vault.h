@@ -5,6 +5,9 @@
  *
  * The file is compared with what was read last (device, inode, size, times) before anything is lent or written and read anew
  * when it is another, so an edit on disk is never overwritten and never believed without its seals.
+ *
+ * A file that is gone, or is another vault, while this one is open, is refused with -ESTALE; what is open stays open, and
+ * locking forgets it.
  */
 #ifndef KEEPER_VAULT_H
 #define KEEPER_VAULT_H
@@ -58,7 +61,10 @@ bool vault_is_dev(const struct vault *vault);
 
 /* The salt to derive with. -EACCES, -ELOOP … for a file that is not private to its owner, VAULT_NOT_THERE. */
 int vault_salt(struct vault *vault, uint8_t out[KDF_SALT_BYTES], struct err *err);
-/* 0 when the key opens it; when it was open already the key is compared. -EBADMSG: tampered with. */
+/*
+ * 0 when the key opens it. When it is open already the key is compared with the one in memory, as vault_salt() gives that one's
+ * salt: nothing on disk counts then. -EBADMSG: tampered with.
+ */
 int vault_unlock(struct vault *vault, const struct secret *key, struct err *err);
 /* Writes a new, empty, open vault. Replaces an empty legacy one, never another. */
 int vault_create(struct vault *vault, const struct secret *key, const uint8_t salt[KDF_SALT_BYTES], bool dev, struct err *err);
@@ -73,6 +79,13 @@ struct vault_labels {
     const char *type, *environment; /* metadata; NULL: "" */
     const json_t *labels;           /* object of texts; NULL: none */
 };
+
+/* What vault_put() would refuse, and nothing else: to be asked before a receipt is written. So the others named _check. */
+int vault_put_check(
+    struct vault *vault, const char *path, const struct secret *value, const struct vault_labels *labels, struct err *err);
+int vault_delete_check(struct vault *vault, const char *path, struct err *err);
+int vault_binding_put_check(
+    struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value, struct err *err);
 
 /* Writes file and folder through before it returns. */
 int vault_put(
