@@ -8,9 +8,12 @@ import time
 
 import pytest
 
+from tests.rig import paths
+from tests.rig.consent import PlainBrowser
 from tests.rig.home import Home, b64u
 from tests.rig.ports import wait_for
 from tests.rig.probing import ask, envelope, probe
+from tests.rig.standin import Standin
 from tests.rig.terminal import Terminal
 from tests.rig.vault import GRANTS, Vault, WrongPassphrase
 
@@ -411,3 +414,78 @@ def test_json(probed, args):
     probed.cli(*args, "--json", check=0).json()
 
 
+
+
+# --- OAuth, pasting the address
+
+
+@pytest.fixture(scope="module")
+def provider(rig_folder, built):
+    server = Standin(rig_folder / "pasting")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def google(provider):
+    """An open vault in front of the stand-in, the Google connector installed and not bound."""
+    home = Home(connect_to=provider.connect_to(), ca=provider.ca)
+    home.start()
+    home.cli("connector", "install", "--local", paths.GOOGLE, "--bind", f"client_id={provider.client_id}", "--bind",
+             f"client_secret={provider.client_secret}", check=0)
+    home.cli("action", "add", "--local", paths.GOOGLE / "actions/list-recent-emails.md", check=0)
+    home.browser = PlainBrowser(provider.connect_to(), provider.ca)
+    yield home
+    home.close()
+
+
+def shown_url(shown):
+    shown.expect("Open this page in a browser:")
+    return re.search(r"https://\S+", shown.expect("Waiting for your consent")).group(0)
+
+
+def test_the_pasted_address_binds(google):
+    with terminal(google, "binding", "setup", "google", "--as", "pasted", extra={"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}) as shown:
+        consent = shown.expect("Allow? [y/N]: ")
+        assert "gmail.googleapis.com:443" in consent and "oauth2.googleapis.com" in consent and "WARNING" not in consent
+        shown.line("y")
+        url = shown_url(shown)
+        back = google.browser.consent(url)
+        shown.expect("paste the address that your browser shows afterwards: ")
+        for wrong in ("nonsense", "https://evil.test/?code=a&state=b", back.replace("state=", "state=x")):
+            shown.line(wrong)
+            shown.expect("paste the address that your browser shows afterwards: ")
+        shown.line(back)
+        assert shown.wait() == 0 and shown.is_restored(), shown.text
+        assert "bound oauth2/google/pasted" in shown.text
+    value = google.vault().value("oauth2/google/pasted")
+    assert value["access_token"] not in shown.text and value["refresh_token"] not in shown.text
+    assert google.cli("action", "run", "list-recent-emails", "--as", "pasted", check=0).json()
+    row = google.cli("binding", "inspect", "pasted", "--json", check=0).json()
+    assert row["state"] == "active" and row["default"] is True and row["refresh_token_present"] is True
+    assert "gmail.readonly" in google.cli("binding", "inspect", "pasted", check=0).out
+
+
+def test_ctrl_c_while_the_provider_is_awaited(google):
+    with terminal(google, "binding", "setup", "google", "--yes", "--no-browser") as shown:
+        url = shown_url(shown)
+        shown.expect("paste the address that your browser shows afterwards: ")
+        shown.send("http://half\x03")
+        assert shown.wait() == 130 and shown.is_restored()
+    assert google.browser.load(google.browser.consent(url)).status >= 400, "the flow ended with the command"
+    assert google.cli("binding", "list", "--json", check=0).json()["bindings"] == []
+
+
+def test_reauthorize_and_revoke(google, provider):
+    for args in (["setup", "google"], ["reauthorize", "google"]):
+        more = ["--yes"] if args[0] == "setup" else []
+        with terminal(google, "binding", *args, "--no-browser", *more) as shown:
+            back = google.browser.consent(shown_url(shown))
+            assert google.browser.load(back).status == 200
+            assert shown.wait() == 0 and shown.is_restored(), shown.text
+    with terminal(google, "binding", "revoke", "google") as shown:
+        shown.expect("Revoke oauth2/google/me and delete its credential? [y/N]: ")
+        shown.line("y")
+        assert shown.wait() == 0, shown.text
+    assert google.cli("binding", "list", "--json", check=0).json()["bindings"] == []
+    assert "oauth2/google/me" not in google.vault().paths()
