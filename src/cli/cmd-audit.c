@@ -19,8 +19,8 @@ static const char *payload_text(const json_t *event, const char *key)
 /* What the event is about: the first of these that it names, else its session. */
 static void subject_of(const json_t *event, char *out, size_t size)
 {
-    static const char *const KEYS[] = { "aileron.action.name", "aileron.action.fqn", "aileron.connector.fqn",
-        "aileron.binding.name", "aileron.approval.id", "aileron.vault.path", "aileron.keyring.authority" };
+    static const char *const KEYS[] = { "aileron.action.name", "aileron.action.fqn", "aileron.binding.name",
+        "aileron.connector.fqn", "aileron.approval.id", "aileron.vault.path", "aileron.keyring.authority" };
     const char *version, *session = json_get_str(event, "session_id");
 
     out[0] = '\0';

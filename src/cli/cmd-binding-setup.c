@@ -239,7 +239,6 @@ static void put_expiry(FILE *out, const json_t *detail)
 static int put_result(struct cli *cli, const char *what, const char *fqn, const struct keeper_answer *answer)
 {
     CLEANUP_JSON json_t *detail = keeper_detail(answer);
-    CLEANUP_FREE char *granted = NULL;
     CLEANUP_FREE char *missing = NULL;
 
     if (answer->result != KEEPER_OK)
@@ -252,13 +251,12 @@ static int put_result(struct cli *cli, const char *what, const char *fqn, const 
         json_object_set_new(detail, "connector_fqn", json_string(fqn));
         return print_json(cli->out, detail) < 0 ? CODE_FAILED : CODE_DONE;
     }
-    granted = print_list(json_object_get(detail, "granted_scopes"));
     fprintf(cli->out, "%s✓%s %s ", term_style(cli->out, STYLE_GOOD), term_end(cli->out), what);
     term_put(cli->out, text_of(detail, "binding"));
     fputs(" for ", cli->out);
     term_put(cli->out, fqn);
     fputc('\n', cli->out);
-    print_field(cli->out, "granted", granted && *granted ? granted : NULL);
+    print_items(cli->out, "granted", json_object_get(detail, "granted_scopes"));
     put_expiry(cli->out, detail);
     return CODE_DONE;
 }

@@ -137,12 +137,8 @@ static void put_what_to_do(FILE *out, const json_t *binding)
 
 static void put_binding(FILE *out, const json_t *binding)
 {
-    CLEANUP_FREE char *granted = print_list(json_object_get(binding, "granted_scopes"));
-    CLEANUP_FREE char *missing = print_list(json_object_get(binding, "missing_scopes"));
     const char *reason = json_get_str(binding, "stale_reason");
     char text[PRINT_TIME_MAX];
-    const json_t *origin;
-    size_t i;
 
     print_field(out, "name", text_of(binding, "binding"));
     print_field(out, "connector", text_of(binding, "connector_fqn"));
@@ -151,13 +147,12 @@ static void put_binding(FILE *out, const json_t *binding)
     print_field(out, "default", json_is_true(json_object_get(binding, "default")) ? "yes" : "no");
     print_field(out, "account", json_get_str(binding, "account"));
     print_field(out, "may", json_get_str(binding, "scope"));
-    json_array_foreach(json_object_get(binding, "origins"), i, origin)
-        print_field(out, i ? "" : "is sent to", json_string_value(origin));
+    print_items(out, "is sent to", json_object_get(binding, "origins"));
     print_field(out, "as header", json_get_str(binding, "header"));
     print_field(out, "tokens from", json_get_str(binding, "token_url"));
     print_field(out, "revoked at", json_get_str(binding, "revoke_url"));
-    print_field(out, "granted", granted && *granted ? granted : NULL);
-    print_field(out, "NOT GRANTED", missing && *missing ? missing : NULL);
+    print_items(out, "granted", json_object_get(binding, "granted_scopes"));
+    print_items(out, "NOT GRANTED", json_object_get(binding, "missing_scopes"));
     print_field(out, "created", json_get_str(binding, "created_at") ? time_of(binding, "created_at", text) : NULL);
     print_field(out, "last used", json_get_str(binding, "last_used_at") ? time_of(binding, "last_used_at", text) : "never");
     print_field(

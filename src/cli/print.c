@@ -132,6 +132,18 @@ void print_fieldf(FILE *file, const char *name, const char *format, ...)
     print_field(file, name, buf_str(&text));
 }
 
+void print_items(FILE *file, const char *name, const json_t *array)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *) array, i, item)
+    {
+        if (json_is_string(item))
+            print_field(file, i ? "" : name, json_string_value(item));
+    }
+}
+
 char *print_member(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);

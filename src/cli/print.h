@@ -20,6 +20,8 @@ char *print_duration(int64_t seconds, char out[PRINT_TIME_MAX]);
 /* "name        value" with the name dimmed; nothing when `value` is NULL. */
 void print_field(FILE *file, const char *name, const char *value);
 void print_fieldf(FILE *file, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The strings of an array, one a line, the name before the first; nothing when there are none. */
+void print_items(FILE *file, const char *name, const json_t *array);
 /* Member `key` of an object as text: strings as they are, other values as compact JSON, NULL when absent. malloc'd. */
 char *print_member(const json_t *object, const char *key);
 /* Strings of an array joined by ", ". malloc'd; "" when there are none. */

@@ -107,6 +107,8 @@ def test_the_variable_reaches_nobody_else(made):
     """Neither the daemon that this very command started, nor any of its children."""
     pids = [made.pid(), *made.processes()]
     assert len(pids) >= 2
+    if os.geteuid() != 0:
+        pytest.skip("the environment of an undumpable process is seen by root alone")
     for pid in pids:
         environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
         assert b"PASSPHRASE" not in environment and PASSPHRASE.encode() not in environment
