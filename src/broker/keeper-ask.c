@@ -20,7 +20,7 @@
 #define CALLS_MAX       2048
 /* The keeper's own time limits end earlier; these tell a keeper that hangs. */
 #define QUICK_MS    10000 /* what needs no network, though perhaps a receipt on disk */
-#define PROVIDER_MS 45000 /* ... and what does */
+#define PROVIDER_MS 75000 /* ... and what does, twice: a refresh may come first */
 
 /* --- answers and their absence --- */
 

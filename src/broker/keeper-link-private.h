@@ -57,7 +57,7 @@ struct keeper_link {
     json_t *bindings;
     char *allow_private;
     uint32_t auto_lock_s;
-    char confinement[256], degraded[512], state_degraded[512];
+    char confinement[256], degraded[512];
 };
 
 /* KEEPER_HTTP_RESULT, DONE, SIGNED or LISTED: to whom asked. -EPROTO when nobody did, or not for this. */
