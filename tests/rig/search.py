@@ -32,11 +32,14 @@ def forms(secret):
         found[part + "hex"] = piece.hex().encode()
         found[part + "HEX"] = piece.hex().upper().encode()
         text = piece.decode("latin-1")
-        found[part + "percent"] = urllib.parse.quote(text, safe="").encode()
+        quoted = urllib.parse.quote(piece, safe="")
+        found[part + "percent"] = quoted.encode()
+        found[part + "percent, lower"] = re.sub("%..", lambda match: match[0].lower(), quoted).encode()
         found[part + "percent, all"] = "".join(f"%{byte:02x}" for byte in piece).encode()
         found[part + "PERCENT, all"] = "".join(f"%{byte:02X}" for byte in piece).encode()
         found[part + "JSON"] = json.dumps(text)[1:-1].encode()
         found[part + "JSON, all"] = "".join(f"\\u{byte:04x}" for byte in piece).encode()
+        found[part + "JSON, ALL"] = "".join(f"\\u{byte:04X}" for byte in piece).encode()
         found[part + "JSON, slashes"] = json.dumps(text)[1:-1].replace("/", "\\/").encode()
     return found
 
