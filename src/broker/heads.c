@@ -237,6 +237,8 @@ static int take_up(struct heads *heads, struct err *err)
     bool torn = false;
     int r = audit_heads_open(heads->config.dir, &heads->file, &torn, err);
 
+    if (r < 0)
+        err_hint(err, "move it away: aileron audit verify then says which heads are missing");
     if (r == 0 && torn) {
         log_warn("the end of audit/heads.jsonl was no signed head; it was moved to audit/torn");
         r = receipts_append(heads->config.receipts, &recovered, NULL, err);

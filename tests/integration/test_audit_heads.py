@@ -152,7 +152,8 @@ def test_a_head_at_once_when_the_vault_opens(vaulted):
     assert re.search(rf"anchored to seq {anchor['seq']}, {anchor['later']} later", text) and "the vault's own key" in text
     assert anchor["key"] == heads(vaulted)[-1]["key"]
     # The private half is in the vault and nowhere else.
-    seed = vaulted.vault().get("_audit/head-key")
+    mark, seed = vaulted.vault().get("_audit/head-key").split(b"\n", 1)
+    assert mark == b"aileron-head-key-v1"
     assert Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(
         serialization.Encoding.Raw, serialization.PublicFormat.Raw) == base64.b64decode(anchor["key"])
 
