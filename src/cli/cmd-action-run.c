@@ -144,8 +144,10 @@ static int open_vault(struct cli *cli)
     if (passphrase_source(cli) == PASSPHRASE_NOWHERE)
         return CODE_DONE;
     code = keeper_open(cli, &keeper);
-    if (code || keeper_state(keeper) != KEEPER_VAULT_LOCKED)
+    if (code || keeper_state(keeper) != KEEPER_VAULT_LOCKED) {
+        passphrase_forget();
         return code;
+    }
     return cli_prove_passphrase(cli, keeper, "Vault passphrase: ", NULL);
 }
 

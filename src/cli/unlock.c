@@ -61,6 +61,7 @@ int cli_create_vault(struct cli *cli, struct keeper *keeper, bool dev)
         return code;
     if (answer.result != KEEPER_OK)
         return keeper_fail(&answer);
+    passphrase_forget();
     cli_note("aileron: the vault %s was created and is unlocked", keeper_vault_path(keeper));
     return CODE_DONE;
 }
@@ -128,6 +129,7 @@ int cli_prove_passphrase(struct cli *cli, struct keeper *keeper, const char *pro
         int code = try_passphrase(cli, keeper, prompt, &passphrase, &answer);
 
         if (!code && answer.result == KEEPER_OK) {
+            passphrase_forget(); /* what follows may take long and has no use for it */
             if (ret_passphrase)
                 *ret_passphrase = TAKE_PTR(passphrase);
             return CODE_DONE;
@@ -157,6 +159,7 @@ int cli_unlock(struct cli *cli, enum unlock_kind kind, struct keeper **ret_keepe
         code = cli_prove_passphrase(cli, keeper, "Vault passphrase: ", NULL);
     if (code)
         return code;
+    passphrase_forget();
     if (ret_opened)
         *ret_opened = opened;
     if (ret_keeper)
