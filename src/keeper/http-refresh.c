@@ -55,7 +55,7 @@ static void transfer_go(struct transfer *transfer)
         transfer_fail(transfer, KEEPER_HTTP_BINDING_FAILED, &err);
         return;
     }
-    if (request->credential.line)
+    if (request->credential.line && !transfer->get)
         vault_binding_used(transfer->http->context.vault, request->binding, now_unix_s());
     if (transfer->refused.is_set)
         transfer->has_left = true;
