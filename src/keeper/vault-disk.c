@@ -165,30 +165,33 @@ void vault_disk_forget(struct vault_disk *disk)
 }
 
 /* Read back, so that a file which somebody else puts there at the same moment is not taken for ours. */
-static bool is_in_place(struct vault_disk *disk, const struct buf *text)
+static void know_again(struct vault_disk *disk, const struct buf *text)
 {
     CLEANUP(buf_free) struct buf now = BUF_INIT(VAULT_FILE_MAX);
 
     if (vault_disk_read(disk, &now, NULL) == 0)
         disk->known = now.len == text->len && (now.len == 0 || !memcmp(now.data, text->data, now.len));
-    return disk->known;
+}
+
+/* After a write that failed: whether the folder has the same file as before it. Asks for no data, which a dying disk may not give. */
+static bool is_as_before(const struct vault_disk *disk)
+{
+    return disk->known ? !vault_disk_is_another(disk) : !vault_disk_is_there(disk);
 }
 
 int vault_disk_write(struct vault_disk *disk, const struct buf *text, struct err *err)
 {
     int r = file_write_atomic(disk->folder, NAME, text->data, text->len, 0600, err);
 
-    if (r == 0) {
-        is_in_place(disk, text);
-        return 0;
+    if (r < 0 && is_as_before(disk)) {
+        err_prefix(err, "the vault is not written");
+        return r;
     }
-    /* Only the folder's fsync came after the rename: with the file in place, another try decides. */
-    if (is_in_place(disk, text) && file_sync_dir(disk->folder) == 0)
-        return 0;
-    if (disk->known) {
+    /* With the new file in its place only the folder's fsync is open: another try decides. */
+    if (r < 0)
+        r = file_sync_dir(disk->folder) == 0 ? 0 : VAULT_DISK_UNCONFIRMED;
+    if (r == VAULT_DISK_UNCONFIRMED)
         err_prefix(err, "what is new is in place, but the disk does not confirm it and a power failure may undo it");
-        return VAULT_DISK_UNCONFIRMED;
-    }
-    err_prefix(err, "the vault is not written");
+    know_again(disk, text);
     return r;
 }
