@@ -32,6 +32,8 @@
 /* Answers of up to LIMIT_RESPONSE_BYTES each that a broker may leave unread; a broker that works takes them at once. */
 #define UNREAD_MAX  128
 #define PENDING_MAX 256
+/* Unasked STATEs; what changes more often is told when the second is over. The broker takes twice as many. */
+#define STATES_PER_SECOND 50
 
 /* A request whose answer comes later. */
 struct pending {
@@ -51,6 +53,9 @@ struct session {
     struct signer signer;
     struct pending *pending;
     size_t pending_len;
+    struct loop_timer *tell; /* a STATE that has to wait */
+    int64_t told_second;
+    unsigned told_count;
     session_end_fn *fn;
     void *userdata;
 };
@@ -100,9 +105,29 @@ static int state_send(struct session *session, uint32_t id)
     return channel_send(session->channel, &frame);
 }
 
+static void on_tell(void *userdata)
+{
+    struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
+
+    session_tell_state(session);
+}
+
 void session_tell_state(struct session *session)
 {
-    if (session->gate.configured && state_send(session, 0) == -ENOMEM)
+    int64_t now_ms = clock_boot_ms();
+
+    if (!session->gate.configured)
+        return;
+    if (session->told_second != now_ms / 1000)
+        session->told_count = 0;
+    session->told_second = now_ms / 1000;
+    if (session->told_count >= STATES_PER_SECOND) {
+        loop_timer_set(session->tell, 1000 - now_ms % 1000);
+        return;
+    }
+    session->told_count++;
+    loop_timer_stop(session->tell);
+    if (state_send(session, 0) == -ENOMEM)
         session->fn(-ENOMEM, session->userdata);
 }
 
@@ -203,6 +228,9 @@ static int on_lock(void *userdata, struct wire_frame *frame)
     if (vault_state(session->parts->vault) == KEEPER_VAULT_MISSING)
         return locked_send(session, frame->id);
     lock_close(session->parts->lock);
+    /* Also when it was told a moment ago, or has to wait: the broker sees it before the answer. */
+    if (state_send(session, 0) == -ENOMEM)
+        return -ENOMEM;
     return done_send(session, frame->id, (struct done){ .result = KEEPER_OK });
 }
 
@@ -479,7 +507,9 @@ int session_new(const struct parts *parts, int socket, const struct session_hell
     session->gate = (struct gate){ .rows = rows, .rows_len = ARRAY_LEN(rows) };
     session->fn = fn;
     session->userdata = userdata;
-    r = channel_new(parts->loop, TAKE_FD(fd), on_frame, on_close, session, &session->channel);
+    r = loop_timer_new(parts->loop, on_tell, session, &session->tell);
+    if (r == 0)
+        r = channel_new(parts->loop, TAKE_FD(fd), on_frame, on_close, session, &session->channel);
     if (r < 0)
         return err_errno(err, -r, "cannot talk to the broker");
     *ret_session = TAKE_PTR(session);
@@ -497,6 +527,7 @@ void session_free(struct session *session)
         return;
     while (session->pending)
         pending_remove(session->pending);
+    loop_timer_free(session->tell);
     channel_free(session->channel);
     session->magic = 0;
     free(session);
