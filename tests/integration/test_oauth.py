@@ -1,8 +1,11 @@
 """The consent dance by plain HTTP, against the emulated Google behind nginx and the stand-in, and what ends in a vault by it."""
 import base64
+import concurrent.futures
 import hashlib
+import json
 import re
 import signal
+import urllib.parse
 
 import pytest
 
@@ -15,6 +18,7 @@ from tests.rig.vault import GRANTS
 from tests.rig.workspace import EMAIL
 
 FQN = "local://google"
+TOKEN_HOST = "oauth2.googleapis.com"
 ORIGINS = ["https://gmail.googleapis.com:443", "https://www.googleapis.com:443"]
 SCOPES = {"gmail.readonly", "gmail.compose", "calendar.readonly", "calendar.events"}
 
@@ -59,6 +63,19 @@ def played(standin):
         home.start()
         install(home, standin.client_id, standin.client_secret)
         home.browser = PlainBrowser(standin.connect_to(), standin.ca)
+        yield home
+    finally:
+        home.close()
+
+
+@pytest.fixture(scope="module")
+def scripted(built, hostile_server, ca):
+    """The same in front of the hostile provider, which has no page to consent at: the callback is called by hand."""
+    home = Home(connect_to=hostile_server.connect_to(), ca=ca.path)
+    try:
+        home.start()
+        install(home, "test-client", "test-secret")
+        home.browser = PlainBrowser()
         yield home
     finally:
         home.close()
@@ -130,35 +147,28 @@ def test_consent(emulated, flow, nginx, workspace):
     assert grant["token_url"] == "https://oauth2.googleapis.com/token"
     assert grant["value_sha256"].removeprefix("sha256:") == hashlib.sha256(vault.get("oauth2/google/whole")).hexdigest()
     seen = nginx.seen(mark)
-    assert [(row["host"], row["method"], row["uri"]) for row in seen if row["user_agent"]][:1] == [
-        ("oauth2.googleapis.com", "POST", "/token")] or ("oauth2.googleapis.com", "/token") in [(row["host"], row["uri"]) for row in seen]
+    assert [row["method"] for row in seen if (row["host"], row["uri"]) == (TOKEN_HOST, "/token")] == ["POST"]
     assert {row["authorization"] for row in seen if row["host"] == "gmail.googleapis.com"} == {f"Bearer {value['access_token']}"}
     for secret in (value["access_token"], value["refresh_token"]):
         assert secret not in out + err + page.text
 
 
-def test_the_verifier_is_the_challenges(emulated, hostile, ca, flow, hostile_server):
+def test_the_verifier_is_the_challenges(scripted, hostile, flow):
     """What the token endpoint gets: RFC 7636, and nothing beyond what it needs."""
-    home = Home(connect_to=hostile_server.connect_to(), ca=ca.path)
-    try:
-        home.start()
-        install(home, "test-client", "test-secret")
-        hostile.script("oauth2.googleapis.com", "tokens/scripted-access-token/scripted-refresh-token", path="/token")
-        started = flow(home, *setup_args("pkce"))
-        mark = hostile.mark()
-        assert PlainBrowser().load(started.callback(code="4/a+b c", state=started.state)).status == 200
-        assert started.end()[0] == 0
-        [request] = hostile.since(mark)
-        assert request.header("content-type").startswith("application/x-www-form-urlencoded")
-        sent = query_of("?" + request.body.decode())
-        digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
-        assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == query_of(started.url)["code_challenge"]
-        assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", sent["code_verifier"])
-        assert sent["code"] == "4/a+b c" and sent["grant_type"] == "authorization_code"
-        assert sent["redirect_uri"] == started.redirect_uri and sent["client_id"] == "test-client"
-        assert sent["client_secret"] == "test-secret" and request.header("authorization") is None
-    finally:
-        home.close()
+    hostile.script(TOKEN_HOST, "tokens/scripted-access-token/scripted-refresh-token", path="/token")
+    started = flow(scripted, *setup_args("pkce"))
+    mark = hostile.mark()
+    assert scripted.browser.load(started.callback(code="4/a+b c", state=started.state)).status == 200
+    assert started.end()[0] == 0
+    [request] = hostile.since(mark)
+    assert request.header("content-type").startswith("application/x-www-form-urlencoded")
+    sent = query_of("?" + request.body.decode())
+    digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
+    assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == query_of(started.url)["code_challenge"]
+    assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", sent["code_verifier"])
+    assert sent["code"] == "4/a+b c" and sent["grant_type"] == "authorization_code"
+    assert sent["redirect_uri"] == started.redirect_uri and sent["client_id"] == "test-client"
+    assert sent["client_secret"] == "test-secret" and request.header("authorization") is None
 
 
 def test_two_accounts_and_one_default(emulated, flow):
@@ -339,7 +349,69 @@ def test_many_flows_are_bounded(emulated, flow):
     bind(emulated, flow, "after-many", EMAIL)
 
 
-# --- pasting the address, as over ssh
+# --- what the token endpoint answers to a code
+
+@pytest.mark.parametrize("line", ["status/500", "reset_early", "close_mid", "garbage", "big/70000", "endless", "oauth_error/invalid_client/401",
+                                  "oauth_error/invalid_grant", "redirect_to/https%3A%2F%2Felsewhere.test%2F/307", "text/200/{}",
+                                  "text/200/%7B%22access_token%22%3A%22some-access-token%22%2C%22token_type%22%3A%22mac%22%7D"])
+def test_a_code_that_brings_no_token(scripted, hostile, flow, line):
+    """Down, rude or refusing: nothing is bound, both ends say so, and the next attempt is a new one."""
+    hostile.script(TOKEN_HOST, *[line] * 4, path="/token")
+    started = flow(scripted, *setup_args("nothing"))
+    mark = hostile.mark()
+    page = scripted.browser.load(started.callback(code="some-code", state=started.state))
+    assert page.status >= 400, page
+    code, out, err = started.end()
+    assert code == 1 and not out and "some-code" not in err + page.text and "provider text" not in err + page.text
+    assert len(hostile.since(mark, "/token")) == 1, "a code is sent once, whatever becomes of it"
+    assert not [seen for seen in hostile.since(mark) if seen.header("host") == "elsewhere.test"]
+    assert binding_of(scripted, "oauth2/google/nothing") is None
+    assert "oauth2/google/nothing" not in scripted.vault().entries
+    assert "some-code" not in scripted.log()
+
+
+def test_fewer_scopes_than_asked_for(scripted, hostile, flow):
+    granted = "https://www.googleapis.com/auth/gmail.readonly https://www.googleapis.com/auth/calendar.readonly openid"
+    answer = {"access_token": "some-access-token", "refresh_token": "some-refresh-token", "token_type": "bearer", "expires_in": 3600,
+              "scope": granted}
+    hostile.script(TOKEN_HOST, "text/200/" + urllib.parse.quote(json.dumps(answer), safe=""), path="/token")
+    started = flow(scripted, *setup_args("fewer"))
+    assert scripted.browser.load(started.callback(code="c", state=started.state)).status == 200
+    code, _, err = started.end()
+    assert code == 0 and "NOT GRANTED" in err and "gmail.compose" in err and "calendar.events" in err, err
+    bound = binding_of(scripted, "oauth2/google/fewer")
+    assert {scope.rsplit("/", 1)[1] for scope in bound["missing_scopes"]} == {"gmail.compose", "calendar.events"}
+
+
+def test_no_refresh_token(scripted, hostile, flow):
+    hostile.script(TOKEN_HOST, "tokens/some-access-token", path="/token")
+    started = flow(scripted, *setup_args("no-refresh"))
+    assert scripted.browser.load(started.callback(code="c", state=started.state)).status == 200
+    code, _, err = started.end()
+    assert code == 0 and "refresh" in err and "reauthorize" in err, err
+    assert binding_of(scripted, "oauth2/google/no-refresh")["refresh_token_present"] is False
+
+
+def test_a_keeper_that_dies_in_the_middle(scripted, hostile, flow):
+    """The code is out and no answer is there: the flow is lost, the daemon is not."""
+    hostile.script(TOKEN_HOST, "hang", path="/token")
+    started = flow(scripted, *setup_args("killed"))
+    mark = hostile.mark()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(scripted.browser.load, started.callback(code="c", state=started.state))
+        wait_for(lambda: hostile.since(mark, "/token"), "the exchange")
+        [keeper] = scripted.children("keeper")
+        scripted.kill(keeper)
+        assert loading.result().status in (502, 503)
+    assert started.end()[0] != 0
+    wait_for(lambda: scripted.unlock(check=None).code == 0, "a new keeper", 10, 0.1)
+    assert binding_of(scripted, "oauth2/google/killed") is None
+    hostile.script(TOKEN_HOST, "tokens/some-access-token/some-refresh-token", path="/token")
+    again = flow(scripted, *setup_args("killed"))
+    assert scripted.browser.load(again.callback(code="c", state=again.state)).status == 200 and again.end()[0] == 0
+
+
+# --- over ssh
 
 def test_no_browser_here(emulated, flow):
     """The same command over ssh: the address is printed and nothing is opened."""
