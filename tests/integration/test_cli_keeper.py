@@ -73,6 +73,7 @@ class Daemon:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
+        self.program_version = self.run("version").stdout.split()[1]
         self.sockets = []
         self._listen("daemon.sock", socket.SOCK_STREAM, self._http)
         self._listen("keeper.sock", socket.SOCK_SEQPACKET, self._keeper)
@@ -95,8 +96,7 @@ class Daemon:
     def _http(self, peer):
         request = peer.recv(65536).decode()
         path = request.split()[1]
-        version = subprocess.run([paths.CLI, "version"], capture_output=True, text=True, check=True).stdout.split()[1]
-        status = {"version": version, "url": "http://127.0.0.1:4711", "counts": {}, "overrides": [], "overrides_active": False}
+        status = {"version": self.program_version, "url": "http://127.0.0.1:4711", "counts": {}, "overrides": [], "overrides_active": False}
         body = json.dumps(status if path == "/v1/status" else self.answers.get(path, {})).encode()
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
         peer.close()
