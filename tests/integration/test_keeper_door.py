@@ -148,7 +148,7 @@ def test_answers_during_derivation(created):
 
 def test_offences_end_one_connection(created):
     packets = [b"", b"x", os.urandom(16), os.urandom(4096), keeper.HEADER.pack(1, keeper.UNLOCK, 1, 0, 0),
-               keeper.HEADER.pack(2, keeper.UNLOCK, 1, 0, 0), keeper.HEADER.pack(1, keeper.UNLOCK, 1, 5, 0) + b"\1\0\0\0x",
+               keeper.HEADER.pack(2, keeper.UNLOCK, 1, 0, 0), keeper.HEADER.pack(1, keeper.UNLOCK, 1, 5, 0) + b"\2\0\0\0x",
                keeper.HEADER.pack(1, keeper.UNLOCK, 1, 6, 0) + b"\1\0\0\0xy", keeper.HEADER.pack(1, keeper.DONE, 1, 0, 0),
                keeper.HEADER.pack(1, keeper.UNLOCK, 1, 4, 0) + b"\xff\xff\xff\xff", keeper.HEADER.pack(1, 12, 1, 0, 0),
                keeper.HEADER.pack(1, keeper.OAUTH_PASTE, 1, 4, 0) + struct.pack("=I", 0)]
