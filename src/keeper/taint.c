@@ -79,7 +79,7 @@ static void plans_make(const struct secret *secret, struct needle_plan plans[FOR
     plans[0].alignment = plans[1].alignment = 0;
 }
 
-/* The second characters of the escapes of `c`: the high digit of %XX, the u of \\uXXXX, the letter of a short one. */
+/* The second characters of the escapes of `c`: the high digit of %XX, the u of \uXXXX, the letter of a short one. */
 static void escapes_add(struct taint *taint, uint8_t c)
 {
     static const char digits[] = "0123456789abcdef0123456789ABCDEF", letters[] = "\"\"\\\\//\bb\ff\nn\rr\tt";
@@ -277,7 +277,7 @@ static void window_search(struct taint *taint, size_t end)
 /* The first place from `at` on whose mark is not `mark`, or `end`. */
 static size_t run_end(const struct taint *taint, size_t at, size_t end, uint8_t mark)
 {
-    const uint8_t *other = memchr(taint->marks + at, !mark, end - at);
+    const uint8_t *other = memchr(taint->marks + at, mark ? 0 : 1, end - at);
 
     return other ? (size_t) (other - taint->marks) : end;
 }
@@ -358,6 +358,7 @@ void taint_free(struct taint *taint)
     free(taint->marks);
     free(taint->states);
     secret_free(taint->tables);
+    secret_wipe(taint, sizeof *taint); /* how each form begins */
     free(taint);
 }
 
