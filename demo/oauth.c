@@ -215,6 +215,7 @@ void oauth_consent(struct oauth *oauth, const json_t *fields, struct oauth_answe
     const char *id = field(fields, "request");
     CLEANUP_JSON json_t *request = json_incref(json_object_get(oauth->requests, id));
     CLEANUP(buf_free) struct buf code = BUF_INIT(SECRET_MAX);
+    json_int_t until_ms = clock_boot_ms() + CODE_MS;
 
     json_object_del(oauth->requests, id);
     if (!request)
@@ -223,7 +224,7 @@ void oauth_consent(struct oauth *oauth, const json_t *fields, struct oauth_answe
         answer_redirect(answer, request, "error", "access_denied");
     else if (secret_new("4/", &code) && json_object_set_new(oauth->codes, buf_str(&code),
                                             json_pack("{s:i,s:O,s:I,s:b}", "grant", (int) ++oauth->grants, "request", request,
-                                                "until_ms", (json_int_t) (clock_boot_ms() + CODE_MS), "used", 0)) == 0)
+                                                "until_ms", until_ms, "used", 0)) == 0)
         answer_redirect(answer, request, "code", buf_str(&code));
 }
 
