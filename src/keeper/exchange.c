@@ -184,7 +184,10 @@ static void on_download_header(struct exchange *exchange, const char *data, size
     }
 }
 
-/* Header lines, those of interim answers and trailers too. Only Retry-After is used (and what a download wants); the rest never leaves the keeper. */
+/*
+ * Header lines, those of interim answers and trailers too. Only Retry-After is used (and what a download wants); the rest never
+ * leaves the keeper.
+ */
 static size_t on_header(char *data, size_t size, size_t count, void *userdata)
 {
     struct exchange *exchange = MAGIC_CAST(struct exchange, userdata, EXCHANGE_MAGIC);

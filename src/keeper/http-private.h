@@ -1,4 +1,7 @@
-/* What the files of http share: http.c has the queue and the exchange, http-refresh.c the credential, http-form.c and http-get.c the keeper's own requests. */
+/*
+ * What the files of http share: http.c has the queue and the exchange, http-refresh.c the credential, http-form.c and
+ * http-get.c the keeper's own requests.
+ */
 #ifndef KEEPER_HTTP_PRIVATE_H
 #define KEEPER_HTTP_PRIVATE_H
 

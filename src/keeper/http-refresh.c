@@ -74,8 +74,8 @@ static void refused_answer(struct transfer *transfer)
 }
 
 /*
- * No new token. The old one is used while it lasts. If it was refused already: that is passed on as it came when the token endpoint could not
- * be asked, and else why there is no new one.
+ * No new token. The old one is used while it lasts. If it was refused already: that is passed on as it came when the token
+ * endpoint could not be asked, and else why there is no new one.
  */
 static void refresh_failed(struct transfer *transfer, enum keeper_http_outcome outcome, const char *message)
 {

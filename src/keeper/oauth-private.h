@@ -48,7 +48,8 @@ json_t *oauth_scopes(const struct token *token, const struct oauth_answer *answe
 json_t *oauth_join(const json_t *list);
 /* Number of seconds as text. */
 json_t *oauth_time(int64_t unix_s);
-/* Grant, token and generation of a binding whatever its status. VAULT_* and -errno as vault_binding_get(), -EINVAL for a value that is none. */
+/* Grant, token and generation of a binding whatever its status; `ret_generation` may be NULL. As vault_binding_get(), and -EINVAL
+ * for a value that is no token. */
 int oauth_get(struct oauth *oauth, const char *binding, struct grant **ret_grant, struct token **ret_token,
     uint64_t *ret_generation, struct err *err);
 

@@ -3,7 +3,8 @@
  * its end, a new token that could not be written, or an end so recent that it is not tried again. Callers hear of an end at
  * a turn of the loop of its own, never from inside the request that they wait for.
  *
- * A new token is on disk before anybody uses it, and a rotated one is never lost while the keeper runs: what could not be written is tried again before anything else is done with that binding.
+ * A new token is on disk before anybody uses it, and a rotated one is never lost while the keeper runs: what could not be
+ * written is tried again before anything else is done with that binding.
  */
 #include "keeper/oauth-private.h"
 

@@ -28,7 +28,10 @@ int trust_load(const char *dev_ca, struct trust *ret_trust, struct err *err);
 /* Borrowed. The store to verify with: the one with the development CA only when that is asked for and there is one. */
 X509_STORE *trust_store(const struct trust *trust, bool with_dev_ca);
 bool trust_has_system(const struct trust *trust);
-/* Decodes the system's bundle into the stores. Must have run before a TLS handshake ends. A certificate that OpenSSL does not read is left out. */
+/*
+ * Decodes the system's bundle into the stores. Must have run before a TLS handshake ends. A certificate that OpenSSL does not
+ * read is left out.
+ */
 void trust_complete(struct trust *trust);
 void trust_free(struct trust *trust);
 
