@@ -22,8 +22,8 @@ static void test_every_row_is_whole(void **state)
         assert_int_equal(c->words_max > 0, c->operands[0] != '\0');
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(COMMANDS[j]->name, c->name);
-        for (size_t o = 0; o < COMMAND_OPTIONS_MAX && c->options[o].name; o++)
-            assert_true(c->options[o].about && *c->options[o].about);
+        for (size_t o = 0; command_option(c, o); o++)
+            assert_true(command_option(c, o)->about && *command_option(c, o)->about);
     }
 }
 
@@ -39,6 +39,19 @@ static void test_groups_come_first(void **state)
                      !strncmp(COMMANDS[j]->name, COMMANDS[i]->name, strlen(COMMANDS[j]->name));
         assert_true(found);
     }
+}
+
+/* What opens the vault takes --passphrase-file, the last of its options; what only looks does not. */
+static void test_the_flag_brings_its_option(void **state)
+{
+    const struct command *unlock = command_find("vault unlock"), *run = command_find("action run");
+
+    assert_string_equal(command_option(unlock, 0)->name, "passphrase-file");
+    assert_null(command_option(unlock, 1));
+    assert_string_equal(command_option(run, 4)->name, "passphrase-file");
+    assert_null(command_option(run, 5));
+    assert_string_equal(command_option(command_find("vault status"), 0)->name, "json");
+    assert_null(command_option(command_find("vault status"), 1));
 }
 
 static void test_match(void **state)
@@ -87,8 +100,8 @@ static void test_help_shows_all(void **state)
     fclose(file);
     for (size_t i = 0; COMMANDS[i]; i++) {
         assert_non_null(strstr(text, COMMANDS[i]->name));
-        for (size_t o = 0; o < COMMAND_OPTIONS_MAX && COMMANDS[i]->options[o].name; o++)
-            assert_non_null(strstr(text, COMMANDS[i]->options[o].name));
+        for (size_t o = 0; command_option(COMMANDS[i], o); o++)
+            assert_non_null(strstr(text, command_option(COMMANDS[i], o)->name));
     }
     assert_null(strchr(text, '\033'));
     free(text);
@@ -99,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_is_whole),
         cmocka_unit_test(test_groups_come_first),
+        cmocka_unit_test(test_the_flag_brings_its_option),
         cmocka_unit_test(test_match),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_distance),
