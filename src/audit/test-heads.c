@@ -332,6 +332,37 @@ static void test_log_cut(void **state)
     log_assert_intact(f, 8);
 }
 
+/* Whole days are cut and forged as lines are. */
+static void test_heads_over_days(void **state)
+{
+    struct log_fixture *f = *state;
+    CLEANUP_PTR(secret_free) struct secret *seed = usual_log(f);
+    CLEANUP_PTR(audit_heads_free) struct audit_heads *heads = open_heads(f, false);
+    char path[256], other[256];
+
+    log_append_many(f, NOON + DAY, 3);
+    sign_newest(f, heads, seed);
+    log_append_many(f, NOON + 2 * DAY, 3);
+    sign_newest(f, heads, seed);
+    log_assert_intact(f, 18);
+    assert_int_equal(log_verify(f).anchor.seq, 18);
+    log_file_path(f, "audit-2026-11-25.jsonl", path);
+    log_file_path(f, "hidden", other);
+    assert_int_equal(rename(path, other), 0);
+    log_assert_fault(f, "the end of the log", "cut: it ends with event 15, but event 18 was signed");
+    assert_int_equal(log_verify(f).anchor.seq, 15);
+    log_open_again(f);
+    log_append_many(f, NOON + 2 * DAY + 7, 3);
+    log_assert_fault(f, "audit-2026-11-25.jsonl line 3",
+        "edited or reordered: this event 18 is not the one that was signed at " SIGNED_AT "; the change is between event 16 and");
+    assert_int_equal(rename(other, path), 0);
+    log_assert_intact(f, 18);
+    log_file_path(f, DAY_FILE, path);
+    assert_int_equal(unlink(path), 0);
+    log_assert_fault(f, NEXT_FILE " line 1", "cut: the log starts at event 13");
+    assert_int_equal(log_verify(f).anchor.seq, 0);
+}
+
 /* The daemon starts on a cut log and goes on writing: what is written over signed events stays visible. */
 static void test_log_cut_and_continued(void **state)
 {
@@ -598,6 +629,7 @@ int main(void)
         LOG_TEST(test_forged_log),
         LOG_TEST(test_forged_after_a_head),
         LOG_TEST(test_log_cut),
+        LOG_TEST(test_heads_over_days),
         LOG_TEST(test_log_cut_and_continued),
         LOG_TEST(test_tampering_with_heads),
         LOG_TEST(test_many_heads),
