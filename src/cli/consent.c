@@ -124,35 +124,72 @@ static void put_warning(FILE *file, const char *text)
     term_paragraph(file, buf_str(&clean), 2);
 }
 
+static void warn_host(FILE *file, const char *hostport, const struct url *token)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+    enum domain_kinship kin = kinship(hostport, token);
+
+    if (kin == DOMAIN_OTHER)
+        buf_printf(&text,
+            "%s does not belong to the domain of %s, where the token comes from. Whoever runs it can use the token as you.",
+            hostport, token->host);
+    if (kin == DOMAIN_UNKNOWN)
+        buf_printf(&text, "this machine has no public suffix list, so nothing can tell whether %s and %s belong together.",
+            hostport, token->host);
+    if (text.len)
+        put_warning(file, buf_str(&text));
+}
+
+/* Providers whose pages for people and for programs have different domains of one owner. */
+static bool is_known_pair(const char *host, const char *token_host)
+{
+    static const char *const PAIRS[][2] = { { "google.com", "googleapis.com" } };
+    const char *a = domain_registered(host), *b = domain_registered(token_host);
+
+    for (size_t i = 0; a && b && i < ARRAY_LEN(PAIRS); i++)
+        if (!strcmp(a, PAIRS[i][0]) && !strcmp(b, PAIRS[i][1]))
+            return true;
+    return false;
+}
+
+/*
+ * The manifest chooses the token URL too. One of its author's own would be near to hosts of its author's own, and get the
+ * code of a sign-in at a provider that everybody trusts; so the pages are compared with it as well, and more strictly.
+ */
+static __attribute__((format(printf, 4, 0))) void warn_page(
+    FILE *file, const json_t *oauth2, const char *key, const char *what, const struct url *token)
+{
+    const char *url_text = text_of(oauth2, key);
+    CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
+    enum domain_kinship kin;
+    struct url url;
+
+    if (url_parse(url_text, strlen(url_text), &url, NULL) < 0 || is_known_pair(url.host, token->host))
+        return;
+    kin = domain_compare(url.host, token->host);
+    if (kin == DOMAIN_SAME)
+        return;
+    buf_printf(&text, what, url.host, token->host);
+    if (kin == DOMAIN_UNKNOWN)
+        buf_add_str(&text, " (This machine has no public suffix list, so nothing can tell whether they belong together.)");
+    put_warning(file, buf_str(&text));
+}
+
 static void put_warnings(FILE *file, const json_t *connector)
 {
-    const json_t *host;
+    const json_t *oauth2 = json_object_get(credential_of(connector), "oauth2"), *host;
     struct url token;
     size_t i;
 
     if (!is_oauth2(connector) || !token_host(connector, &token))
         return;
+    warn_page(file, oauth2, "authorize_url",
+        "you sign in at %s, but what you grant there is fetched by way of %s, which is of another domain. Whoever runs that gets "
+        "your access for themselves.",
+        &token);
+    warn_page(file, oauth2, "revoke_url", "on revoking, the token is sent to %s, which is of another domain than %s.", &token);
     json_array_foreach(json_object_get(connector, "hosts"), i, host)
-    {
-        const char *hostport = json_string_value(host) ? json_string_value(host) : "?";
-        CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
-
-        switch (kinship(hostport, &token)) {
-        case DOMAIN_SAME:
-        case DOMAIN_SHARED:
-            continue;
-        case DOMAIN_OTHER:
-            buf_printf(&text,
-                "%s does not belong to the domain of %s, where the token comes from. Whoever runs it can use the token as you.",
-                hostport, token.host);
-            break;
-        case DOMAIN_UNKNOWN:
-            buf_printf(&text, "this machine has no public suffix list, so nothing can tell whether %s and %s belong together.",
-                hostport, token.host);
-            break;
-        }
-        put_warning(file, buf_str(&text));
-    }
+        warn_host(file, json_string_value(host) ? json_string_value(host) : "?", &token);
 }
 
 static void put_line(FILE *file, const char *name, const char *value)
@@ -182,6 +219,8 @@ static void put_oauth2(FILE *file, const struct consent *consent)
         put_line(file, "You sign in at:", url.host);
     if (token_host(consent->connector, &url))
         put_line(file, "Tokens are fetched from:", url.host);
+    if (url_parse(text_of(oauth2, "revoke_url"), strlen(text_of(oauth2, "revoke_url")), &url, NULL) == 0)
+        put_line(file, "and revoked at:", url.host);
     if (consent->own_client)
         put_line(file, "Client id:", "your own");
 }

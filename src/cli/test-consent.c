@@ -81,6 +81,40 @@ static void test_a_strange_host_is_shouted(void **state)
     }
 }
 
+/* A manifest whose author takes the code of a sign-in at somebody else's provider: every host is near to its token URL. */
+static void test_a_token_url_of_somebody_else_is_shouted(void **state)
+{
+    static const struct {
+        const char *authorize, *token, *revoke;
+        const char *said; /* NULL: nothing */
+    } CASES[] = {
+        { "https://accounts.google.com/auth", "https://evil.test/token", NULL, "you sign in at accounts.google.com, but" },
+        { "https://accounts.google.com/auth", "https://googleapis.com.evil.test/token", NULL, "you sign in at" },
+        { "https://a.github.io/auth", "https://b.github.io/token", NULL, "you sign in at" },
+        { "https://googleapis.com/auth", "https://google.com/token", NULL, "you sign in at" },
+        { "https://login.evil.test/auth", "https://evil.test/token", "https://other.test/revoke", "on revoking" },
+        { "https://login.evil.test/auth", "https://evil.test/token", "https://evil.test/revoke", NULL },
+        { "https://accounts.google.com/auth", "https://oauth2.googleapis.com/token", "https://oauth2.googleapis.com/revoke",
+            NULL },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        CLEANUP_JSON json_t *json = connector("\"evil.test:443\"", OAUTH2);
+        json_t *oauth2 = json_object_get(json_object_get(json, "credential"), "oauth2");
+        CLEANUP_FREE char *text = NULL;
+
+        json_object_set_new(oauth2, "authorize_url", json_string(CASES[i].authorize));
+        json_object_set_new(oauth2, "token_url", json_string(CASES[i].token));
+        json_object_del(oauth2, "revoke_url");
+        if (CASES[i].revoke)
+            json_object_set_new(oauth2, "revoke_url", json_string(CASES[i].revoke));
+        text = shown(&(struct consent){ .connector = json, .binding = "oauth2/mail/me" });
+        if (CASES[i].said)
+            assert_non_null(strstr(text, CASES[i].said));
+        assert_int_equal(strstr(text, "you sign in at") || strstr(text, "on revoking"), CASES[i].said != NULL);
+    }
+}
+
 static void test_registrable_domains(void **state)
 {
     assert_int_equal(domain_compare("a.example.com", "b.example.com"), DOMAIN_SAME);
@@ -238,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_host_is_named),
         cmocka_unit_test(test_a_strange_host_is_shouted),
+        cmocka_unit_test(test_a_token_url_of_somebody_else_is_shouted),
         cmocka_unit_test(test_registrable_domains),
         cmocka_unit_test(test_without_a_list_it_says_so),
         cmocka_unit_test(test_a_key),
