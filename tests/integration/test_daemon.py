@@ -101,6 +101,7 @@ def test_terminated_cleanly(home):
     os.kill(home.pid(), signal.SIGTERM)
     wait_for(lambda: not any(alive(pid) for pid in pids), "the end", 5)
     assert not (home.path / "daemon.json").exists()
+    assert [path for path in home.path.rglob("*.sock")] == []
     home.start()
     assert [event["event_type"] for event in home.audit()].count("daemon.stopped") == 1
     assert home.cli("audit", "verify", check=0)
@@ -114,6 +115,31 @@ def test_killed_and_recovered(home):
     home.start()
     assert home.api("GET", "/v1/health").status == 200
     assert "intact" in home.cli("audit", "verify", check=0).out.lower()
+
+
+def test_the_keepers_socket(home):
+    """Made by the daemon, so whoever comes while a keeper is replaced waits for the next one; what a killed daemon left is replaced."""
+    def greeting(stream):
+        stream.settimeout(10)
+        stream.connect(str(home.path / "keeper.sock"))
+        return stream.recv(65536)
+
+    home.start()
+    assert (home.path / "keeper.sock").stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stream:
+        assert b"secrets.json" in greeting(stream)
+    keeper = home.children("aileron-keeper")[0]
+    home.kill(keeper)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stream:
+        assert b"secrets.json" in greeting(stream)
+    assert home.children("aileron-keeper") != [keeper]
+    os.kill(home.pid(), signal.SIGKILL)
+    wait_for(lambda: not alive(home.pid()), "the end")
+    home.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stream:
+        assert b"secrets.json" in greeting(stream)
+    with socket.socket(socket.AF_UNIX) as stream, pytest.raises(OSError):
+        stream.connect(str(home.path / "keeper.sock"))
 
 
 def test_a_torn_last_line_is_moved_and_recorded(home):
