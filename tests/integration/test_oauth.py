@@ -181,6 +181,16 @@ def test_two_accounts_and_one_default(emulated, flow):
     assert len(defaults) == 1
 
 
+def test_an_agent_does_not_choose_the_account(emulated, flow):
+    bind(emulated, flow, "chosen", EMAIL)
+    session = emulated.api("POST", "/v1/sessions", {"agent": "tests"}).json()["token"]
+    path, body = "/v1/actions/list-recent-emails/run", {"args": {}}
+    assert emulated.api("POST", path, body, token=session).status == 200
+    for name in ("chosen", "oauth2/google/chosen", "nosuch"):
+        assert emulated.api("POST", path, {**body, "as": name}, token=session).status == 403
+    assert emulated.api("POST", path, {**body, "as": "chosen"}).status == 200, "the owner does"
+
+
 # --- pages
 
 def test_the_pages(emulated, flow):
