@@ -28,7 +28,7 @@
 #define KEEPER_TICKET_MAX       64     /* text of a ticket with its NUL */
 #define KEEPER_TICKET_MS        120000 /* a ticket's life */
 
-enum keeper_vault_state { KEEPER_VAULT_MISSING, KEEPER_VAULT_LOCKED, KEEPER_VAULT_UNLOCKED, KEEPER_VAULT_DEVELOPMENT };
+enum keeper_vault_state { KEEPER_VAULT_MISSING, KEEPER_VAULT_LOCKED, KEEPER_VAULT_UNLOCKED };
 
 /* How a request of either door ended, beside its own answer. */
 enum keeper_result {
@@ -88,7 +88,7 @@ enum keeper_frame_type {
     KEEPER_OAUTH_START = 14,
     /* broker → keeper: str query of GET /oauth2/callback, as it came. Answer KEEPER_DONE, detail = the binding's name ("" when unknown) */
     KEEPER_OAUTH_CALLBACK = 15,
-    /* broker → keeper: str approval id, str seal, str ticket. Answer KEEPER_DONE; a ticket is good once, for exactly these two */
+    /* broker → keeper: str approval id, str seal, str ticket. Needs unlocked. Answer KEEPER_DONE; a ticket is good once, for exactly these two */
     KEEPER_SPEND_TICKET = 16,
     /* broker → keeper: no fields. Answer KEEPER_LISTED: blob JSON array as vault_list() makes it */
     KEEPER_LIST = 17,
@@ -109,7 +109,7 @@ enum keeper_frame_type {
     OWNER_CREATE = 65,   /* bytes passphrase, u8 dev */
     OWNER_UNLOCK = 66,   /* bytes passphrase; right also when it is open already */
     OWNER_CHANGE = 67,   /* bytes old passphrase, bytes new passphrase; opens it if need be */
-    OWNER_TICKET = 68,   /* bytes passphrase, str approval id, str seal; detail = the ticket */
+    OWNER_TICKET = 68,   /* needs unlocked. bytes passphrase, str approval id, str seal; detail = the ticket, void at the next lock */
     OWNER_PUT = 69,      /* needs unlocked. str path, bytes value, str type, str environment, str labels JSON ("" = none) */
     OWNER_DELETE = 70,   /* needs unlocked. str path */
     OWNER_BIND_KEY = 71, /* needs unlocked. str spec JSON (below), bytes key */

@@ -12,6 +12,7 @@
 #include "keeper/oauth.h"
 #include "keeper/receipts.h"
 #include "keeper/session.h"
+#include "keeper/ticket.h"
 #include "keeper/vault.h"
 #include "loop/loop.h"
 
@@ -19,13 +20,17 @@
 
 #define LOCK_MAGIC 0x6c6f636bu
 #define FLUSH_MS   3600000
+/* Until the broker hears that a binding was used; by then the request has left. */
+#define TELL_USED_MS 1000
 
 struct lock {
     uint32_t magic;
     struct lock_context context;
     struct loop_timer *auto_lock;
     struct loop_timer *flush;
+    struct loop_timer *tell; /* bindings that were used */
     bool flush_set;
+    bool tell_set;
     bool open;   /* as it was told last */
     bool active; /* the overrides */
     int64_t auto_lock_ms;
@@ -65,6 +70,14 @@ static void on_flush(void *userdata)
     vault_flush(lock->context.parts->vault, NULL);
 }
 
+static void on_tell(void *userdata)
+{
+    struct lock *lock = MAGIC_CAST(struct lock, userdata, LOCK_MAGIC);
+
+    lock->tell_set = false;
+    lock_changed(lock);
+}
+
 int lock_new(const struct lock_context *context, struct lock **ret_lock)
 {
     CLEANUP_PTR(lock_free) struct lock *lock = calloc(1, sizeof *lock);
@@ -77,6 +90,8 @@ int lock_new(const struct lock_context *context, struct lock **ret_lock)
     r = loop_timer_new(context->parts->loop, on_auto_lock, lock, &lock->auto_lock);
     if (r == 0)
         r = loop_timer_new(context->parts->loop, on_flush, lock, &lock->flush);
+    if (r == 0)
+        r = loop_timer_new(context->parts->loop, on_tell, lock, &lock->tell);
     if (r < 0)
         return r;
     *ret_lock = TAKE_PTR(lock);
@@ -89,6 +104,7 @@ void lock_free(struct lock *lock)
         return;
     loop_timer_free(lock->auto_lock);
     loop_timer_free(lock->flush);
+    loop_timer_free(lock->tell);
     lock->magic = 0;
     free(lock);
 }
@@ -103,10 +119,19 @@ void lock_configure(struct lock *lock, uint32_t auto_lock_s)
 void lock_used(struct lock *lock)
 {
     lock->used_ms = clock_boot_ms();
-    if (lock->flush_set || !is_open(lock))
+}
+
+void lock_binding_used(struct lock *lock)
+{
+    lock_used(lock);
+    if (!is_open(lock))
         return;
+    if (!lock->flush_set)
+        loop_timer_set(lock->flush, FLUSH_MS);
+    if (!lock->tell_set)
+        loop_timer_set(lock->tell, TELL_USED_MS);
     lock->flush_set = true;
-    loop_timer_set(lock->flush, FLUSH_MS);
+    lock->tell_set = true;
 }
 
 static void overrides_set(struct lock *lock, bool active)
@@ -135,6 +160,7 @@ void lock_opened(struct lock *lock, const char *event)
 static void closed(struct lock *lock)
 {
     lock->open = false;
+    tickets_void(lock->context.parts->tickets);
     overrides_set(lock, false);
     loop_timer_stop(lock->auto_lock);
     loop_timer_stop(lock->flush);

@@ -28,8 +28,10 @@ DEFINE_CLEANUP_PTR(struct lock, lock_free)
 
 /* 0: never locks by itself. */
 void lock_configure(struct lock *lock, uint32_t auto_lock_s);
-/* A credentialed request, or one of the owner that needs an open vault: the clock starts again. */
+/* The owner has proved the passphrase or asked for what needs an open vault: the clock starts again. */
 void lock_used(struct lock *lock);
+/* A request with a credential: as lock_used(), and last_used_at will be told and written. */
+void lock_binding_used(struct lock *lock);
 /* The vault was opened (not merely proved) or made: overrides, clock, STATE; `event` is told when not NULL. */
 void lock_opened(struct lock *lock, const char *event);
 /* Closes it if it is open: overrides off, the clock stops, STATE, vault.locked. */

@@ -82,15 +82,16 @@ static void bind_key_start(struct peer *peer)
 {
     const char *refusal = grant_value_refusal(secret_bytes(peer->work.value), secret_len(peer->work.value));
     struct err err = ERR_INIT;
+    int r = refusal ? err_set(&err, EINVAL, "the key %s", refusal) : 0;
 
     if (!spec_take(peer, SPEC_KEY))
         return;
-    if (refusal) {
-        err_set(&err, EINVAL, "the key %s", refusal);
-        peer_finish_err(peer, -EINVAL, &err);
-        return;
-    }
-    peer_record(peer, "binding.created", consent_payload(peer->work.spec), bind_key_effect);
+    if (r == 0)
+        r = vault_binding_put_check(peer->parts->vault, peer->work.spec->binding, peer->work.spec->grant, peer->work.value, &err);
+    if (r != 0)
+        peer_finish_err(peer, r, &err);
+    else
+        peer_record(peer, "binding.created", consent_payload(peer->work.spec), bind_key_effect);
 }
 
 int owner_bind_key(void *userdata, struct wire_frame *frame)
@@ -157,8 +158,10 @@ static void default_start(struct peer *peer)
     if (!is_binding(peer, peer->work.path))
         return;
     r = vault_binding_set_default(peer->parts->vault, peer->work.path, true, &err);
-    if (r == 0)
+    if (r == 0) {
+        lock_used(peer->parts->lock);
         lock_changed(peer->parts->lock);
+    }
     peer_finish_err(peer, r, &err);
 }
 
@@ -191,6 +194,7 @@ static void flow_started(struct peer *peer, int r, const char *url, const struct
         peer_finish_err(peer, r, err);
         return;
     }
+    lock_used(peer->parts->lock);
     wire_init(&frame, OWNER_URL, peer->work.id);
     wire_put_str(&frame, url);
     channel_send(peer->channel, &frame);

@@ -28,7 +28,7 @@ struct work {
     peer_step_fn *effect; /* what the receipt is for */
 
     struct secret *passphrase, *new_passphrase, *value, *key;
-    uint8_t salt[KDF_SALT_BYTES];
+    uint8_t salt[KDF_SALT_BYTES], proved_salt[KDF_SALT_BYTES];
     bool dev;
     char *path, *type, *environment, *text; /* text: labels or spec as JSON, or a redirect URI */
     char *approval, *seal;
@@ -43,6 +43,7 @@ struct peer {
     struct peer *next;
     struct channel *channel; /* NULL: it is gone, but its receipt is being written, and the effect follows */
     struct gate gate;
+    int64_t idle_since_ms;
     bool locked; /* what the gate said of the frame that is being read */
     struct work work;
 };

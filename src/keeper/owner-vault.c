@@ -67,6 +67,7 @@ static bool is_proved(struct peer *peer, const struct attempt_end *end)
         peer_finish_err(peer, end->result, end->err);
     if (end->result != 0)
         return false;
+    lock_used(peer->parts->lock);
     if (end->opened)
         lock_opened(peer->parts->lock, "vault.unlocked");
     return true;
@@ -111,7 +112,7 @@ static void create_effect(struct peer *peer)
     int r = vault_create(peer->parts->vault, peer->work.key, peer->work.salt, peer->work.dev, &err);
 
     if (r == 0)
-        lock_opened(peer->parts->lock, NULL);
+        lock_opened(peer->parts->lock, "vault.unlocked"); /* vault.created alone does not prove that it was */
     peer_finish_err(peer, r, &err);
 }
 
@@ -167,11 +168,24 @@ int owner_unlock(void *userdata, struct wire_frame *frame)
     return peer_begin(peer, frame, unlock_start);
 }
 
+/* Another connection may have changed it since: then what was proved is no longer the passphrase. */
+static int is_still_proved(struct peer *peer, struct err *err)
+{
+    uint8_t salt[KDF_SALT_BYTES];
+    int r = vault_salt(peer->parts->vault, salt, err);
+
+    if (r != 0)
+        return r;
+    return memcmp(salt, peer->work.proved_salt, sizeof salt) ? err_set(err, EINVAL, "the passphrase was changed meanwhile") : 0;
+}
+
 static void change_effect(struct peer *peer)
 {
     struct err err = ERR_INIT;
-    int r = vault_rekey(peer->parts->vault, peer->work.key, peer->work.salt, &err);
+    int r = is_still_proved(peer, &err);
 
+    if (r == 0)
+        r = vault_rekey(peer->parts->vault, peer->work.key, peer->work.salt, &err);
     if (r == 0)
         lock_changed(peer->parts->lock);
     peer_finish_err(peer, r, &err);
@@ -180,8 +194,15 @@ static void change_effect(struct peer *peer)
 static void on_change_made(const struct attempt_end *end, void *userdata)
 {
     struct peer *peer = peer_of(userdata);
+    struct err err = ERR_INIT;
+    int r = 0;
 
-    if (is_made(peer, end))
+    if (!is_made(peer, end))
+        return;
+    r = is_still_proved(peer, &err);
+    if (r != 0)
+        peer_finish_err(peer, r, &err);
+    else
         peer_record(peer, "vault.passphrase_changed", lock_payload(peer->parts->lock), change_effect);
 }
 
@@ -189,8 +210,10 @@ static void on_change_proved(const struct attempt_end *end, void *userdata)
 {
     struct peer *peer = peer_of(userdata);
 
-    if (is_proved(peer, end))
-        make(peer, peer->work.new_passphrase, on_change_made);
+    if (!is_proved(peer, end))
+        return;
+    memcpy(peer->work.proved_salt, end->salt, sizeof end->salt);
+    make(peer, peer->work.new_passphrase, on_change_made);
 }
 
 static void change_start(struct peer *peer)
@@ -247,12 +270,31 @@ static json_t *entry_payload(const struct peer *peer)
     return json_pack("{s:s}", "aileron.vault.path", peer->work.path);
 }
 
-/* Grants, keys and marks have requests of their own. Ends the request when the path is none for a person's secret. */
+static bool is_listed_as(struct vault *vault, const char *path, const char *kind)
+{
+    CLEANUP_JSON json_t *entries = vault_list(vault);
+    const json_t *entry = NULL;
+    size_t i = 0;
+
+    json_array_foreach(entries, i, entry)
+    {
+        if (!strcmp(json_get_str(entry, "path") ?: "", path))
+            return !strcmp(json_get_str(entry, "kind") ?: "", kind);
+    }
+    return false;
+}
+
+/* Grants, keys, marks and bindings have requests of their own. Ends the request when the path is none for a person's secret. */
 static bool is_open_path(struct peer *peer)
 {
     const char *path = peer->work.path;
 
-    if (path[0] != '\0' && path[0] != '_' && strlen(path) <= VAULT_PATH_MAX && utf8_is_valid(path, strlen(path)))
+    if (grant_binding_name_is_valid(path) && is_listed_as(peer->parts->vault, path, "binding")) {
+        peer_finish(peer, (struct finish){ KEEPER_REFUSED, "this path is a binding's, which holds a consent beside its value",
+                              "aileron binding setup, rebind or revoke", NULL });
+        return false;
+    }
+    if (path[0] != '\0' && path[0] != '_')
         return true;
     peer_finish(
         peer, (struct finish){ KEEPER_REFUSED, "a path is 1 to 200 bytes of text that does not begin with \"_\"", NULL, NULL });
@@ -274,13 +316,19 @@ static void put_effect(struct peer *peer)
 static void put_start(struct peer *peer)
 {
     struct work *work = &peer->work;
+    struct vault_labels labels = { work->type, work->environment, NULL };
     struct err err = ERR_INIT;
     int r = spec_labels_parse(work->text, strlen(work->text), &work->labels, &err);
 
-    if (r < 0)
-        peer_finish(peer, (struct finish){ KEEPER_REFUSED, err.message, err.hint, NULL });
-    else if (is_open_path(peer))
+    if (r == 0 && !is_open_path(peer))
+        return;
+    labels.labels = work->labels;
+    if (r == 0)
+        r = vault_put_check(peer->parts->vault, work->path, work->value, &labels, &err);
+    if (r == 0)
         peer_record(peer, "secret.written", entry_payload(peer), put_effect);
+    else
+        peer_finish_err(peer, r, &err);
 }
 
 int owner_put(void *userdata, struct wire_frame *frame)
@@ -305,28 +353,18 @@ static void delete_effect(struct peer *peer)
     peer_finish_err(peer, r, &err);
 }
 
-static bool is_listed(struct vault *vault, const char *path)
-{
-    CLEANUP_JSON json_t *entries = vault_list(vault);
-    const json_t *entry = NULL;
-    size_t i = 0;
-
-    json_array_foreach(entries, i, entry)
-    {
-        if (!strcmp(json_get_str(entry, "path") ?: "", path))
-            return true;
-    }
-    return false;
-}
-
 static void delete_start(struct peer *peer)
 {
+    struct err err = ERR_INIT;
+    int r = 0;
+
     if (!is_open_path(peer))
         return;
-    if (is_listed(peer->parts->vault, peer->work.path))
+    r = vault_delete_check(peer->parts->vault, peer->work.path, &err);
+    if (r == 0)
         peer_record(peer, "secret.deleted", entry_payload(peer), delete_effect);
     else
-        peer_finish(peer, (struct finish){ KEEPER_NOT_FOUND, "there is no entry of this path", "aileron vault list", NULL });
+        peer_finish_err(peer, r, &err);
 }
 
 int owner_delete(void *userdata, struct wire_frame *frame)
@@ -341,7 +379,7 @@ const struct gate_row owner_rows[] = {
     { OWNER_CREATE, GATE_IDLE, owner_create },
     { OWNER_UNLOCK, GATE_IDLE, owner_unlock },
     { OWNER_CHANGE, GATE_IDLE, owner_change },
-    { OWNER_TICKET, GATE_IDLE, owner_ticket },
+    { OWNER_TICKET, GATE_IDLE | GATE_NEEDS_UNLOCKED, owner_ticket },
     { OWNER_PUT, GATE_IDLE | GATE_NEEDS_UNLOCKED, owner_put },
     { OWNER_DELETE, GATE_IDLE | GATE_NEEDS_UNLOCKED, owner_delete },
     { OWNER_BIND_KEY, GATE_IDLE | GATE_NEEDS_UNLOCKED, owner_bind_key },

@@ -1,5 +1,6 @@
 /*
- * Connections of the owner's door. A full house lets the next ones wait in the socket's backlog. Whatever arrives may hold
+ * Connections of the owner's door. A full house lets the next ones wait in the socket's backlog, until somebody leaves or
+ * has asked nothing for a while. Whatever arrives may hold
  * a secret, so every frame is wiped. A peer that closes takes its derivation and its flow with it; a receipt that is being
  * written is waited for, and its effect follows, so that the log does not tell of what did not happen.
  */
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/magic.h"
 #include "keeper/lock.h"
 #include "keeper/outcome.h"
@@ -21,13 +23,14 @@
 
 #define OWNER_MAGIC     0x6f776e72u
 #define ACCEPT_PAUSE_MS 1000
+#define IDLE_MS         5000 /* safe from being sent away */
 
 struct owner {
     uint32_t magic;
     const struct parts *parts;
     int fd;
     struct loop_watch *watch;
-    struct loop_timer *pause; /* after an accept that failed for want of something */
+    struct loop_timer *pause; /* after an accept that failed for want of something, or of a place */
     bool open;
     struct peer *peers;
     size_t peers_len;
@@ -48,7 +51,7 @@ int owner_door_check(int fd)
 
 static void watch_set(struct owner *owner, bool watch)
 {
-    loop_watch_set(owner->watch, watch && owner->open && owner->peers_len < OWNER_PEERS_MAX ? LOOP_READ : 0);
+    loop_watch_set(owner->watch, watch && owner->open ? LOOP_READ : 0);
 }
 
 static void work_clear(struct work *work)
@@ -115,6 +118,7 @@ static int on_frame(struct channel *channel, struct wire_frame *frame, void *use
     peer->gate.in_flow = peer->work.flow != NULL;
     verdict = gate_pass(&peer->gate, frame->type, &fn);
     peer->locked = verdict == GATE_LOCKED;
+    peer->idle_since_ms = clock_boot_ms();
     return verdict == GATE_REFUSED ? -EPROTO : fn(peer, frame);
 }
 
@@ -133,7 +137,6 @@ int peer_begin(struct peer *peer, struct wire_frame *frame, peer_step_fn *start)
         return -EPROTO;
     peer->work.busy = true;
     peer->work.id = frame->id;
-    lock_used(peer->parts->lock);
     if (!peer->locked)
         start(peer);
     else if (vault_state(peer->parts->vault) == KEEPER_VAULT_MISSING)
@@ -156,6 +159,7 @@ void peer_finish(struct peer *peer, struct finish finish)
         channel_send(peer->channel, &frame); /* who does not read has ended, and on_close tells */
     }
     work_clear(&peer->work);
+    peer->idle_since_ms = clock_boot_ms();
     if (!peer->channel)
         peer_free(peer);
 }
@@ -181,6 +185,7 @@ void peer_record(struct peer *peer, const char *event, json_t *payload, peer_ste
 {
     int r = receipts_ask(peer->parts->receipts, event, payload, on_recorded, peer, &peer->work.receipt);
 
+    lock_used(peer->parts->lock);
     peer->work.effect = effect;
     if (r < 0)
         on_recorded(r, peer);
@@ -216,6 +221,7 @@ static void peer_add(struct owner *owner, int socket)
         return;
     }
     *peer = (struct peer){ .magic = PEER_MAGIC, .owner = owner, .parts = owner->parts, .next = owner->peers };
+    peer->idle_since_ms = clock_boot_ms();
     peer->gate = (struct gate){ .rows = owner_rows, .rows_len = owner_rows_len };
     owner->peers = peer;
     owner->peers_len++;
@@ -228,10 +234,33 @@ static void on_pause_over(void *userdata)
     watch_set(MAGIC_CAST(struct owner, userdata, OWNER_MAGIC), true);
 }
 
+/* Makes room for one by sending away whoever has asked nothing for longest. */
+static bool room_is_made(struct owner *owner)
+{
+    struct peer *idlest = NULL;
+
+    if (owner->peers_len < OWNER_PEERS_MAX)
+        return true;
+    for (struct peer *peer = owner->peers; peer; peer = peer->next)
+        if (!peer->work.busy && (!idlest || peer->idle_since_ms < idlest->idle_since_ms))
+            idlest = peer;
+    if (!idlest || clock_boot_ms() - idlest->idle_since_ms < IDLE_MS)
+        return false;
+    peer_free(idlest);
+    return true;
+}
+
 static void on_connection(int fd, int events, void *userdata)
 {
     struct owner *owner = MAGIC_CAST(struct owner, userdata, OWNER_MAGIC);
-    int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int socket = -1;
+
+    if (!room_is_made(owner)) {
+        watch_set(owner, false);
+        loop_timer_set(owner->pause, ACCEPT_PAUSE_MS);
+        return;
+    }
+    socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (socket >= 0 && is_own_user(socket)) {
         peer_add(owner, socket);

@@ -161,7 +161,7 @@ static int on_http(void *userdata, struct wire_frame *frame)
     if (r < 0)
         return r;
     if (request->binding[0])
-        lock_used(session->parts->lock);
+        lock_binding_used(session->parts->lock);
     return http_submit(session->parts->http, request);
 }
 
@@ -344,6 +344,8 @@ static int on_spend_ticket(void *userdata, struct wire_frame *frame)
 
     if (wire_end(frame) < 0)
         return -EPROTO;
+    if (session->locked)
+        return locked_send(session, frame->id);
     if (tickets_spend(session->parts->tickets, approval, seal, ticket, clock_boot_ms()))
         return done_send(session, frame->id, (struct done){ .result = KEEPER_OK });
     return done_send(session, frame->id,
@@ -417,7 +419,7 @@ static const struct gate_row rows[] = {
     { KEEPER_REVOKE, GATE_NEEDS_UNLOCKED, on_revoke },
     { KEEPER_OAUTH_START, GATE_NEEDS_UNLOCKED, on_oauth_start },
     { KEEPER_OAUTH_CALLBACK, 0, on_oauth_callback },
-    { KEEPER_SPEND_TICKET, 0, on_spend_ticket },
+    { KEEPER_SPEND_TICKET, GATE_NEEDS_UNLOCKED, on_spend_ticket },
     { KEEPER_LIST, 0, on_list },
     { KEEPER_FORGE, 0, on_forge },
 };

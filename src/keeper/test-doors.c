@@ -38,12 +38,12 @@ static const struct row broker_rows[] = {
     { KEEPER_REVOKE, "s", true },
     { KEEPER_OAUTH_START, "ss", true },
     { KEEPER_OAUTH_CALLBACK, "s", false },
-    { KEEPER_SPEND_TICKET, "sss", false },
+    { KEEPER_SPEND_TICKET, "sss", true },
     { KEEPER_LIST, "", false },
 };
 
 static const struct row owner_rows[] = {
-    { OWNER_CREATE, "pb", false }, { OWNER_UNLOCK, "p", false }, { OWNER_CHANGE, "pp", false }, { OWNER_TICKET, "pss", false },
+    { OWNER_CREATE, "pb", false }, { OWNER_UNLOCK, "p", false }, { OWNER_CHANGE, "pp", false }, { OWNER_TICKET, "pss", true },
     { OWNER_PUT, "spsss", true }, { OWNER_DELETE, "s", true }, { OWNER_BIND_KEY, "sp", true }, { OWNER_REBIND, "s", true },
     { OWNER_DEFAULT, "s", true }, { OWNER_OAUTH_BEGIN, "sp", true }, { OWNER_OAUTH_AGAIN, "ss", true },
     { OWNER_OAUTH_PASTE, "s", false }, /* always out of turn here */
@@ -196,8 +196,6 @@ static void test_broker_without_vault(void **state)
     }
     frame_make(&frame, &(struct row){ KEEPER_LOCK, "", false }, WHOLE);
     assert_int_equal(keeper_ask(&keeper, &frame).result, KEEPER_MISSING);
-    frame_make(&frame, &(struct row){ KEEPER_SPEND_TICKET, "sss", false }, WHOLE);
-    assert_int_equal(keeper_ask(&keeper, &frame).result, KEEPER_REFUSED);
     frame_make(&frame, &(struct row){ KEEPER_SIGN_HEAD, "qh", false }, WHOLE);
     keeper_send(&keeper, &frame);
     assert_int_equal(keeper_receive(&keeper, &frame, 5000), 1);
@@ -340,7 +338,7 @@ static void test_owner_without_vault(void **state)
         struct wire_frame frame;
         struct done done = { .result = 0 };
 
-        if (!owner_rows[i].needs_unlocked && owner_rows[i].type != OWNER_UNLOCK && owner_rows[i].type != OWNER_TICKET)
+        if (!owner_rows[i].needs_unlocked && owner_rows[i].type != OWNER_UNLOCK)
             continue;
         frame_make(&frame, &owner_rows[i], WHOLE);
         done = door_ask(&keeper, door, &frame);
@@ -376,6 +374,34 @@ static void test_owner_many(void **state)
         if (i != 7)
             close(doors[i]);
     close(waiting);
+    keeper_stop(&keeper);
+}
+
+/* Whoever only sits there makes room for the next one, the idlest first; who asked a moment ago stays. */
+static void test_owner_idle(void **state)
+{
+    struct keeper keeper = keeper_start_raw(driver_bare);
+    int doors[64], late = -1;
+    struct wire_frame frame;
+
+    keeper_configure(&keeper, "");
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
+        doors[i] = door_open(&keeper);
+    keeper_pump(&keeper, 4000);
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
+        if (i != 9)
+            others_go_on(&keeper, doors[i]);
+    late = door_open_raw(&keeper);
+    assert_int_equal(door_receive(&keeper, late, &frame, 8000), 1);
+    assert_int_equal(frame.type, OWNER_HELLO);
+    wire_free(&frame);
+    door_must_end(&keeper, doors[9], 0, WHOLE);
+    others_go_on(&keeper, doors[0]);
+    others_go_on(&keeper, late);
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
+        if (i != 9)
+            close(doors[i]);
+    close(late);
     keeper_stop(&keeper);
 }
 
@@ -422,6 +448,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_owner_garbage),
         cmocka_unit_test(test_owner_without_vault),
         cmocka_unit_test(test_owner_many),
+        cmocka_unit_test(test_owner_idle),
         cmocka_unit_test(test_owner_other_user),
     };
 

@@ -177,7 +177,8 @@ static void test_create(void **state)
     assert_int_equal(keeper.overrides_active, 0);
     assert_int_equal(create(&keeper, "another", false).result, KEEPER_EXISTS);
     assert_int_equal(keeper_events(&keeper, "vault.created"), 1);
-    assert_int_equal(keeper.events_len, 1);
+    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 1);
+    assert_int_equal(keeper.events_len, 2);
     snprintf(path, sizeof path, "%s/secrets.json", home);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
@@ -236,7 +237,7 @@ static void test_pauses(void **state)
     assert_true(clock_boot_ms() - before < 1900);
     keeper_pump(&keeper, 50);
     assert_int_equal(keeper_events(&keeper, "vault.unlock_failed"), 3);
-    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 1);
+    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 2);
     keeper_stop(&keeper);
 }
 
@@ -364,6 +365,10 @@ static void test_bindings(void **state)
     ask_expect(&keeper, work, KEEPER_HTTP_DENIED, false);
     assert_int_equal(say(&keeper, OWNER_DEFAULT, "api_key/other/work").result, KEEPER_OK);
     assert_int_equal(say(&keeper, OWNER_DEFAULT, "api_key/other/nobody").result, KEEPER_NOT_FOUND);
+    /* Its entry is not one that put and delete may touch. */
+    assert_int_equal(put(&keeper, "api_key/other/work", "another-key-of-mine", "").result, KEEPER_REFUSED);
+    assert_int_equal(say(&keeper, OWNER_DELETE, "api_key/other/work").result, KEEPER_REFUSED);
+    assert_int_equal(keeper_events(&keeper, "secret.written") + keeper_events(&keeper, "secret.deleted"), 0);
     assert_true(state_has(&keeper, "\"default\":true", NULL));
     keeper_stop(&keeper);
 }
@@ -387,6 +392,33 @@ static void test_change(void **state)
     assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 1);
     assert_true(lists(&keeper, "\"note\""));
     assert_int_equal(door_unlock(&keeper, PASSPHRASE).result, KEEPER_OK);
+    keeper_stop(&keeper);
+}
+
+/* Two at once with the same old passphrase: the second was proved under a key that is gone. */
+static void test_two_changes(void **state)
+{
+    static const char *const new[] = { "the first new one", "the second new one" };
+    struct keeper keeper = start_created(false);
+    int doors[2];
+    enum keeper_result results[2];
+
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
+        struct wire_frame frame;
+
+        doors[i] = door_open(&keeper);
+        door_frame(&frame, OWNER_CHANGE, PASSPHRASE);
+        wire_put_secret(&frame, new[i], strlen(new[i]));
+        assert_int_equal(door_send(doors[i], &frame), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
+        results[i] = (enum keeper_result) door_read(&keeper, doors[i]).result;
+        close(doors[i]);
+    }
+    assert_true((results[0] == KEEPER_OK) != (results[1] == KEEPER_OK));
+    assert_int_equal(keeper_events(&keeper, "vault.passphrase_changed"), 1);
+    assert_int_equal(lock(&keeper).result, KEEPER_OK);
+    assert_int_equal(door_unlock(&keeper, new[results[0] == KEEPER_OK ? 0 : 1]).result, KEEPER_OK);
     keeper_stop(&keeper);
 }
 
@@ -425,14 +457,15 @@ static void test_tickets(void **state)
     assert_int_equal(spend(&keeper, "apr_1", "sha256:aa", done.detail), KEEPER_REFUSED);
     assert_int_equal(ticket(&keeper, PASSPHRASE, "", "sha256:aa").result, KEEPER_REFUSED);
     assert_int_equal(ticket(&keeper, PASSPHRASE, "apr_1", "").result, KEEPER_REFUSED);
-    assert_int_equal(lock(&keeper).result, KEEPER_OK);
-    done = ticket(&keeper, "wrong", "apr_1", "sha256:aa");
-    assert_int_equal(done.result, KEEPER_WRONG_PASSPHRASE);
-    assert_int_equal(keeper.state, KEEPER_VAULT_LOCKED);
+    assert_int_equal(ticket(&keeper, "wrong", "apr_1", "sha256:aa").result, KEEPER_WRONG_PASSPHRASE);
+    /* Of one vault, while it is open: a lock voids what was given out. */
     done = ticket(&keeper, PASSPHRASE, "apr_1", "sha256:aa");
     assert_int_equal(done.result, KEEPER_OK);
-    assert_int_equal(keeper.state, KEEPER_VAULT_UNLOCKED);
-    assert_int_equal(spend(&keeper, "apr_1", "sha256:aa", done.detail), KEEPER_OK);
+    assert_int_equal(lock(&keeper).result, KEEPER_OK);
+    assert_int_equal(ticket(&keeper, PASSPHRASE, "apr_1", "sha256:aa").result, KEEPER_LOCKED);
+    assert_int_equal(spend(&keeper, "apr_1", "sha256:aa", done.detail), KEEPER_LOCKED);
+    assert_int_equal(door_unlock(&keeper, PASSPHRASE).result, KEEPER_OK);
+    assert_int_equal(spend(&keeper, "apr_1", "sha256:aa", done.detail), KEEPER_REFUSED);
     keeper_stop(&keeper);
 }
 
@@ -629,7 +662,7 @@ static void test_two_at_once(void **state)
     assert_int_equal(door_send(two, &frame), 0);
     assert_int_equal(door_read(&keeper, two).result, KEEPER_WRONG_PASSPHRASE);
     assert_int_equal(door_read(&keeper, one).result, KEEPER_OK);
-    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 1);
+    assert_int_equal(keeper_events(&keeper, "vault.unlocked"), 2);
     close(one);
     close(two);
     keeper_stop(&keeper);
@@ -829,6 +862,7 @@ int main(int argc, char **argv)
         HOME_TEST(test_entries),
         HOME_TEST(test_bindings),
         HOME_TEST(test_change),
+        HOME_TEST(test_two_changes),
         HOME_TEST(test_tickets),
         HOME_TEST(test_lock),
         HOME_TEST(test_auto_lock),

@@ -60,6 +60,19 @@ static void test_life(void **state)
     assert_true(tickets_spend(tickets, "a", "s", ticket, 1000 + KEEPER_TICKET_MS - 1));
 }
 
+static void test_void(void **state)
+{
+    CLEANUP_PTR(tickets_free) struct tickets *tickets = NULL;
+    char ticket[KEEPER_TICKET_MAX];
+
+    assert_int_equal(tickets_new(&tickets), 0);
+    assert_int_equal(tickets_mint(tickets, "a", "s", 1000, ticket), 0);
+    tickets_void(tickets);
+    assert_false(tickets_spend(tickets, "a", "s", ticket, 1001));
+    assert_int_equal(tickets_mint(tickets, "a", "s", 1000, ticket), 0);
+    assert_true(tickets_spend(tickets, "a", "s", ticket, 1001));
+}
+
 static void test_full(void **state)
 {
     CLEANUP_PTR(tickets_free) struct tickets *tickets = NULL;
@@ -78,6 +91,7 @@ int main(void)
         cmocka_unit_test(test_once),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_life),
+        cmocka_unit_test(test_void),
         cmocka_unit_test(test_full),
     };
 

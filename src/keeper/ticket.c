@@ -38,6 +38,11 @@ void tickets_free(struct tickets *tickets)
     free(tickets);
 }
 
+void tickets_void(struct tickets *tickets)
+{
+    secret_wipe(tickets, sizeof *tickets);
+}
+
 /* Each text with its NUL, so that no two triples give the same bytes. */
 static int bind(const char *ticket, const char *approval, const char *seal, uint8_t out[SHA256_BYTES])
 {

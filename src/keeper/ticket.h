@@ -23,6 +23,8 @@ DEFINE_CLEANUP_PTR(struct tickets, tickets_free)
 
 /* A new one, good until `now_ms` + KEEPER_TICKET_MS. 0 or -ENOMEM. */
 int tickets_mint(struct tickets *tickets, const char *approval, const char *seal, int64_t now_ms, char out[KEEPER_TICKET_MAX]);
+/* None is good any more: the vault that they were made under was closed. */
+void tickets_void(struct tickets *tickets);
 /* True once, in time, for the two that it was made for. Anything else leaves it as it is. */
 bool tickets_spend(struct tickets *tickets, const char *approval, const char *seal, const char *ticket, int64_t now_ms);
 

@@ -234,7 +234,7 @@ def put_storm(home, number, acknowledged):
     with contextlib.suppress(Closed, ConnectionError, OSError):
         with door(home, timeout=20) as owner:
             for count in range(100000):
-                path, value = f"storm/{number}/{count}", os.urandom(24)
+                path, value = f"storm-{number}-{count}", os.urandom(24)
                 if owner.put(path, value, check=False).result != keeper.OK:
                     return
                 acknowledged[path] = value
@@ -278,4 +278,4 @@ def test_killed_amid_writes(created):
     # What is in the vault has its receipt before it.
     written = {line["payload"]["aileron.vault.path"] for line in created.audit_lines()
                if line["event_type"] == "secret.written"}
-    assert {path for path in vault.paths() if path.startswith("storm/")} <= written
+    assert {path for path in vault.paths() if path.startswith("storm-")} <= written
