@@ -89,6 +89,10 @@ static json_t *degraded(struct broker *broker)
     if (!broker->confined.landlock_abi)
         add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be",
             "use a kernel from 5.13 on with Landlock enabled");
+    if (keeper_vault_state(broker->keeper) == KEEPER_VAULT_UNLOCKED && !heads_vault_key(broker->heads))
+        add_degraded(list, "the vault has no usable key to sign the audit log with",
+            "its entry _audit/head-key was changed or could not be written: see the free space of the home folder, then lock and "
+            "unlock");
     if (heads_other_vault(broker->heads)) {
         snprintf(text, sizeof text,
             "this is not the vault whose key signed event %llu of the audit log, and no receipt tells of a new one",
