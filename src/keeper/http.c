@@ -201,12 +201,19 @@ static void transfer_start(struct transfer *transfer, struct pool *pool)
     transfer_credential(transfer);
 }
 
+/* Downloads leave half of the keeper's own places to those that others wait for. */
+static bool has_room(const struct http *http, const struct transfer *transfer)
+{
+    if (!transfer_is_own(transfer))
+        return http->running < HTTP_RUNNING_MAX;
+    return http->running_own < (transfer->get ? HTTP_RUNNING_OWN_MAX / 2 : HTTP_RUNNING_OWN_MAX);
+}
+
 static bool transfer_may_start(const struct http *http, struct transfer *transfer, struct pool **ret_pool)
 {
     const struct request *request = transfer->request;
 
-    if (transfer->state != TRANSFER_WAITING ||
-        (transfer_is_own(transfer) ? http->running_own >= HTTP_RUNNING_OWN_MAX : http->running >= HTTP_RUNNING_MAX))
+    if (transfer->state != TRANSFER_WAITING || !has_room(http, transfer))
         return false;
     *ret_pool =
         pools_get(http->pools, &(struct pool_key){ request->connector_fqn, request->binding, http->context.overrides->active });

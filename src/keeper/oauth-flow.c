@@ -36,6 +36,7 @@ struct oauth_flow {
     struct receipt_wait *receipt;
     int64_t asked_unix_s;
     bool existed;
+    struct secret *value; /* the new token as it will be written */
     json_t *granted, *missing;
     oauth_fn *fn;
     void *userdata;
@@ -56,6 +57,7 @@ static void flow_free(struct oauth_flow *flow)
     free(flow->binding);
     grant_free(flow->grant);
     token_free(flow->token);
+    secret_free(flow->value);
     free(flow->redirect_uri);
     json_decref(flow->labels);
     json_decref(flow->granted);
@@ -310,14 +312,13 @@ static json_t *detail_make(const struct oauth_flow *flow)
 static int flow_bind(struct oauth_flow *flow, struct err *err)
 {
     struct vault *vault = flow->oauth->context.vault;
-    CLEANUP_PTR(secret_free) struct secret *value = NULL;
     CLEANUP_JSON json_t *labels = labels_make(flow);
-    int r = labels ? token_format(flow->token, &value) : -ENOMEM;
+    int r = 0;
 
-    if (r < 0)
+    if (!labels)
         return err_set(err, ENOMEM, "the keeper has no memory left for the token");
     refresh_forget(flow->oauth, flow->binding);
-    r = vault_binding_put(vault, flow->binding, flow->grant, value, labels, err);
+    r = vault_binding_put(vault, flow->binding, flow->grant, flow->value, labels, err);
     if (r == 0 && flow->make_default)
         r = vault_binding_set_default(vault, flow->binding, true, err);
     return r;
@@ -423,7 +424,10 @@ static int token_take(struct oauth_flow *flow, struct oauth_answer *answer, stru
         return err_set(err, ENOMEM, "the keeper has no memory left for the token");
     token_free(flow->token);
     flow->token = token;
-    return 0;
+    if (token_format(token, &flow->value) < 0)
+        return err_set(err, ENOMEM, "the keeper has no memory left for the token");
+    /* Nothing is recorded that would then be refused. */
+    return vault_binding_put_check(flow->oauth->context.vault, flow->binding, flow->grant, flow->value, err);
 }
 
 static void on_answer(const struct http_form_answer *http_answer, void *userdata)

@@ -182,7 +182,7 @@ static void effect(const char *format, ...)
 /* ---- the vault's stand-in: one binding ---- */
 
 struct vault {
-    bool locked, full, unmarkable;
+    bool locked, full, unmarkable, picky;
     struct grant *grant; /* NULL: no binding */
     struct token *token;
     struct secret *value;
@@ -223,6 +223,15 @@ int vault_binding_get(struct vault *v, const char *binding, struct grant **ret_g
     assert_int_equal(secret_from(secret_bytes(v->value), secret_len(v->value), ret_value), 0);
     *ret_generation = v->generation;
     return 0;
+}
+
+int vault_binding_put_check(
+    struct vault *v, const char *binding, const struct grant *grant, const struct secret *value, struct err *err)
+{
+    if (!v->picky)
+        return 0;
+    err_set(err, EINVAL, "the vault is full");
+    return VAULT_REFUSED;
 }
 
 static void vault_drop(struct vault *v)
@@ -876,6 +885,18 @@ static void test_disk_full(void **state)
     assert_string_equal(effects, "ask binding.created;put-failed;tell binding.failed;");
 }
 
+/* What the vault would refuse is not recorded as having happened. */
+static void test_refused_by_the_vault(void **state)
+{
+    struct begun begun = flow_begin();
+
+    vault.picky = true;
+    come_back("state=%s&code=c", begun.state);
+    run_until(&flow_end.calls, 1);
+    assert_int_equal(flow_end.result, KEEPER_REFUSED);
+    assert_string_equal(effects, "tell binding.failed;");
+}
+
 static void test_paste(void **state)
 {
     struct begun begun = flow_begin(), other = flow_begin();
@@ -1472,6 +1493,7 @@ int main(void)
         TEST(test_no_receipt_no_binding),
         TEST(test_locked_meanwhile),
         TEST(test_disk_full),
+        TEST(test_refused_by_the_vault),
         TEST(test_paste),
         TEST(test_address_rules),
         TEST(test_again_keeps_the_refresh_token),
