@@ -106,11 +106,12 @@ enum keeper_frame_type {
     /* keeper → owner, first of all: u32 protocol version, u8 vault state, str path of the vault file */
     OWNER_HELLO = 64,
     /* owner → keeper, each answered by OWNER_DONE: */
-    OWNER_CREATE = 65,   /* bytes passphrase, u8 dev */
-    OWNER_UNLOCK = 66,   /* bytes passphrase; right also when it is open already */
-    OWNER_CHANGE = 67,   /* bytes old passphrase, bytes new passphrase; opens it if need be */
-    OWNER_TICKET = 68,   /* needs unlocked. bytes passphrase, str approval id, str seal; detail = the ticket, void at the next lock */
-    OWNER_PUT = 69,      /* needs unlocked. str path, bytes value, str type, str environment, str labels JSON ("" = none) */
+    OWNER_CREATE = 65, /* bytes passphrase, u8 dev */
+    OWNER_UNLOCK = 66, /* bytes passphrase; right also when it is open already */
+    OWNER_CHANGE = 67, /* bytes old passphrase, bytes new passphrase; opens it if need be */
+    OWNER_TICKET =
+        68,         /* needs unlocked. bytes passphrase, str approval id, str seal; detail = the ticket, void at the next lock */
+    OWNER_PUT = 69, /* needs unlocked. str path, bytes value, str type, str environment, str labels JSON ("" = none) */
     OWNER_DELETE = 70,   /* needs unlocked. str path */
     OWNER_BIND_KEY = 71, /* needs unlocked. str spec JSON (below), bytes key */
     OWNER_REBIND = 72,   /* needs unlocked. str spec JSON: the sealed grant of an existing binding becomes this one */
