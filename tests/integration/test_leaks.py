@@ -123,97 +123,106 @@ def test_the_search_finds_what_is_there(tmp_path):
     assert needles.within("nothing here") == []
 
 
-def test_a_full_loop(loop, workspace):
-    """The command line is searched while it waits for the browser, after the passphrase was typed and the files were read."""
+@pytest.fixture(scope="module")
+def looped(loop, workspace):
+    """Consent, calls, a forced refresh, and a relay that is still there."""
     with waiting(loop, "me", typed=loop.passphrase) as (shown, url):
-        memory_is_clean(loop.needles(), shown.pid, "aileron binding setup")
-        assert loop.needles().within(pathlib.Path(f"/proc/{shown.pid}/cmdline").read_bytes()) == []
+        loop.command_line = pathlib.Path(f"/proc/{shown.pid}/cmdline").read_bytes()
+        loop.found_while_waiting = loop.needles().in_memory(shown.pid) if may_search(shown.pid) else {}
         consent(loop, shown, url)
     loop.remember_tokens("first")
-    assert len(loop.tokens) == 2, "an access and a refresh token"
     loop.run("action", "run", "list-recent-emails", "--json", check=0)
     workspace.expire()
     loop.run("action", "run", "list-recent-emails", "--json", check=0)
     loop.remember_tokens("second")
-    assert len(loop.tokens) >= 3, "the refresh brought another access token"
-    relay = Relay(loop.home)
-    loop.told.append(json.dumps(relay.call("list_recent_emails")))
+    loop.relay = Relay(loop.home)
+    loop.told.append(json.dumps(loop.relay.call("list_recent_emails")))
     loop.run("action", "run", "get-email", "--arg", "id=no-such-mail", "--json")
+    yield loop
+    loop.relay.end()
 
-    [keeper] = loop.home.children("keeper")
+
+def test_the_command_that_waits_has_nothing(looped):
+    """While the person is in the browser: the passphrase was typed, the client secret was read."""
+    assert looped.found_while_waiting == {}
+    assert looped.needles().within(looped.command_line) == []
+
+
+def test_the_keeper_alone_has_it(looped):
+    assert len(looped.tokens) >= 3, "an access and a refresh token, and what the refresh brought"
+    [keeper] = looped.home.children("keeper")
     if may_search(keeper):
-        held = loop.needles().in_memory(keeper)
+        held = looped.needles().in_memory(keeper)
         assert any("access_token" in name for name in held), "the search itself finds it where it must be"
-    others = {pid: line for pid, line in loop.home.processes().items() if pid != keeper}
+    others = {pid: line for pid, line in looped.home.processes().items() if pid != keeper}
     assert any("worker" in line for line in others.values())
-    for pid, line in {loop.home.pid(): "broker", relay.process.pid: "relay", **others}.items():
-        memory_is_clean(loop.needles(), pid, line)
-    relay.end()
+    for pid, line in {looped.home.pid(): "broker", looped.relay.process.pid: "relay", **others}.items():
+        memory_is_clean(looped.needles(), pid, line)
 
 
-def test_that_memory_was_searched(loop):
+def test_that_memory_was_searched(looped):
     """The tests here leave that part out where it cannot be done; this one says so."""
-    [keeper] = loop.home.children("keeper")
+    [keeper] = looped.home.children("keeper")
     if not may_search(keeper):
         pytest.skip("reading the memory of an undumpable process needs root, and a build without ASan's shadow memory")
 
 
-def test_what_the_keeper_forgets(loop):
+def test_what_the_keeper_forgets(looped):
     """Once locked, not even the keeper has it."""
-    [keeper] = loop.home.children("keeper")
-    loop.run("vault", "lock", check=0)
+    [keeper] = looped.home.children("keeper")
+    looped.run("vault", "lock", check=0)
     try:
-        memory_is_clean(loop.needles(), keeper, "a locked keeper")
+        memory_is_clean(looped.needles(), keeper, "a locked keeper")
     finally:
-        with terminal(loop, "vault", "unlock") as shown:
+        with terminal(looped, "vault", "unlock") as shown:
             shown.expect("assphrase")
-            shown.line(loop.passphrase)
+            shown.line(looped.passphrase)
             assert shown.wait() == 0, shown.text
-            loop.told.append(shown.text)
+            looped.told.append(shown.text)
 
 
-def test_the_environment_is_wiped(loop):
+def test_the_environment_is_wiped(looped):
     """AILERON_VAULT_PASSPHRASE is gone from the command's memory and environment by the time that it waits."""
-    loop.run("vault", "lock", check=0)
-    with waiting(loop, "other", extra={"AILERON_VAULT_PASSPHRASE": loop.passphrase}) as (shown, _):
-        assert loop.needles().within(pathlib.Path(f"/proc/{shown.pid}/environ").read_bytes()) == []
-        memory_is_clean(loop.needles(), shown.pid, "aileron binding setup")
+    looped.run("vault", "lock", check=0)
+    with waiting(looped, "other", extra={"AILERON_VAULT_PASSPHRASE": looped.passphrase}) as (shown, _):
+        assert looped.needles().within(pathlib.Path(f"/proc/{shown.pid}/environ").read_bytes()) == []
+        memory_is_clean(looped.needles(), shown.pid, "aileron binding setup")
 
 
-def test_no_file_holds_any_of_it(loop):
-    assert loop.needles().in_files(loop.home.path) == {}
+def test_no_file_holds_any_of_it(looped):
+    assert looped.needles().in_files(looped.home.path) == {}
 
 
-def test_no_answer_holds_any_of_it(loop):
+def test_no_answer_holds_any_of_it(looped):
     for args in (["status"], ["status", "--json"], ["audit", "list", "--json"], ["connector", "list", "--json"], ["binding", "list"],
                  ["binding", "list", "--json"], ["binding", "inspect", NAME], ["binding", "inspect", NAME, "--json"],
                  ["vault", "list", "--json"], ["vault", "status"], ["secret", "list"], ["config", "list", "--json"],
                  ["daemon", "logs"], ["audit", "verify"]):
-        loop.run(*args, check=0)
+        looped.run(*args, check=0)
     for path in ("/v1/status", "/v1/bindings", f"/v1/bindings/{NAME}", "/v1/vault", "/v1/audit", "/v1/connectors", "/v1/sessions",
                  "/v1/actions", "/v1/config"):
-        answer = loop.home.api("GET", path)
-        loop.told.append(answer.body.decode() + str(answer.headers))
-    for told in loop.told:
-        assert loop.needles().within(told) == [], told[:400]
+        answer = looped.home.api("GET", path)
+        looped.told.append(answer.body.decode() + str(answer.headers))
+    for told in looped.told:
+        assert looped.needles().within(told) == [], told[:400]
 
 
-def test_no_process_can_be_dumped(loop):
-    for pid, line in [(loop.home.pid(), "broker"), *loop.home.processes().items()]:
+def test_no_process_can_be_dumped(looped):
+    for pid, line in [(looped.home.pid(), "broker"), *looped.home.processes().items()]:
         assert re.search(r"Max core file size\s+0\s+0", pathlib.Path(f"/proc/{pid}/limits").read_text()), line
 
 
-def test_the_deriving_child_cannot_be_dumped(loop):
+def test_the_deriving_child_cannot_be_dumped(looped):
     """The keeper forks it for each passphrase; it has the passphrase, so it is looked at while it works."""
-    [keeper] = loop.home.children("keeper")
-    file = loop.home.base / "typed"
+    [keeper] = looped.home.children("keeper")
+    file = looped.home.base / "typed"
     file.touch(mode=0o600)
-    file.write_text(loop.passphrase)
+    file.write_text(looped.passphrase)
     seen = []
     try:
         for _ in range(10):
-            loop.run("vault", "lock", check=0)
-            with terminal(loop, "vault", "unlock", "--passphrase-file", file) as shown:
+            looped.run("vault", "lock", check=0)
+            with terminal(looped, "vault", "unlock", "--passphrase-file", file) as shown:
                 deadline = time.monotonic() + 5
                 while not shown._ended() and time.monotonic() < deadline:
                     for child in pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
