@@ -24,6 +24,7 @@ static void apply(struct broker *broker)
     log_set_level(broker->settings.log_level);
     if (allow_private)
         keeper_configure(broker->keeper, allow_private, broker->settings.auto_lock_s);
+    broker_fetcher_renew(broker);
 }
 
 void api_config_patch(struct broker *broker, const struct api_request *request, struct api_reply *reply)

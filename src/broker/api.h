@@ -72,10 +72,32 @@ api_fn api_action_validate;
 api_fn api_action_run;
 /* {"connectors":[{"fqn","version","hash","unsigned","credential","hosts","ops"?,"used_by":[action…]}…]} */
 api_fn api_connectors_list;
+/* POST {"plan","consent":"accepted|cancelled","trust"?:[{"authority","fingerprint"}],"only"?:[names]} → 202 {"plan"}; 409 trust_needed, not_ready. Or local: */
 /* POST {"path":absolute folder with connector.wasm and manifest.toml,"local":true,"name"?:"local://…","bind":{}} → {"fqn","version","hash","unsigned":true,"already_installed":bool} */
 api_fn api_connector_install;
 /* DELETE {hash} → {"removed":hash} */
 api_fn api_connector_remove;
+/* POST {"ref","keys"?:[PEM or base64],"force"?} → 202 {"plan"} */
+api_fn api_connector_preview;
+/* POST {"ref","suite"?:bool,"keys"?,"force"?}, or {"path":absolute,"suite":true} of a local suite → 202 {"plan"} */
+api_fn api_action_preview;
+/*
+ * {"plan","kind":"connector|action|suite","state":"working|ready|failed|installing|done","progress":{"what","phase","done","total","item","items"},
+ *  "suite"?:{"name","description","version"?},"error"?:{"code","message","hint"?}}, and once it is ready: "trust_needed":[{"authority","fingerprint","url"}],
+ *  "sentences":[{"text","level"}],"changes":[{"action","text","level"}],"connectors":[{"fqn","version","hash","signature":"valid|new_key","fingerprint"?,
+ *  "already_installed","hosts","scopes","credential","publisher"?,"description"?,"memory_mib","wants_spawn"}],"actions":[{"name","fqn","version","hash"?,
+ *  "signature","already_installed","updates"?,"gated","kind","intent","operations","connector":{…},"warning"?,"changes"?}]; while it installs and after:
+ *  "results":[{"kind","name","version","state":"waiting|installing|installed|updated|already|failed|skipped","error"?}]
+ */
+api_fn api_plan_get;
+/* DELETE → {"cancelled":plan}; receipted when there was something to decide */
+api_fn api_plan_drop;
+/* {"publishers":[{"authority","kind":"owner|repository","fingerprint","key"}…]} */
+api_fn api_keyring_list;
+/* POST {"authority","key"?,"fingerprint"?}: without a fingerprint → {"authority","fingerprint","url"?,"trusted":false}; with the key's own → trusted */
+api_fn api_keyring_trust;
+/* DELETE {"authority","fingerprint"?} → {"authority","revoked":number of keys} */
+api_fn api_keyring_revoke;
 /* {hash}, or its first 6 or more digits → what a person consents to: {"fqn","version","hash","hosts":[],"credential":{"kind","scope"?,"header"?,"format"?,
  *  "oauth2"?:{"authorize_url","token_url","revoke_url"?,"client_id","client_secret"?,"scopes":[]}}}; kind "none" without any other key */
 api_fn api_connector_get;

@@ -11,6 +11,7 @@
 #include "base/magic.h"
 #include "broker/call.h"
 #include "broker/log.h"
+#include "broker/plan.h"
 #include "confine/sanitized.h"
 #include "mcp/mcp.h"
 #include "web/web.h"
@@ -295,6 +296,14 @@ static int start_workers(struct broker *broker, struct err *err)
 
 /* --- the keeper --- */
 
+void broker_fetcher_renew(struct broker *broker)
+{
+    CLEANUP_FREE char *allow_private = settings_allow_private_text(&broker->settings);
+
+    if (broker->fetcher)
+        fetch_link_set(broker->fetcher, allow_private ? allow_private : "", keeper_overrides_active(broker->keeper));
+}
+
 static void on_keeper_changed(void *userdata)
 {
     struct broker *broker = MAGIC_CAST(struct broker, userdata, BROKER_MAGIC);
@@ -304,6 +313,7 @@ static void on_keeper_changed(void *userdata)
     if (keeper_overrides_active(broker->keeper) && !broker->overrides_told)
         log_warn("development overrides are active; aileron status names them");
     broker->overrides_told = keeper_overrides_active(broker->keeper);
+    broker_fetcher_renew(broker);
 }
 
 static void on_keeper_lost(bool was_open, void *userdata)
@@ -372,16 +382,9 @@ static void on_keeper_started(int result, const struct err *err, void *userdata)
     tell_ready(broker, NULL);
 }
 
-static int start_keeper(struct broker *broker, struct err *err)
+/* The development overrides behind what is there already. */
+static void overrides_append(const struct broker_flags *flags, const char **argv, size_t n)
 {
-    CLEANUP_FREE char *allow_private = settings_allow_private_text(&broker->settings);
-    const struct broker_flags *flags = broker->flags;
-    const char **argv = broker->keeper_argv;
-    size_t n = 0;
-
-    argv[n++] = "aileron-keeper";
-    argv[n++] = "--home";
-    argv[n++] = broker->home->path;
     for (size_t i = 0; i < flags->dev_connect_to_len; i++) {
         argv[n++] = "--dev-connect-to";
         argv[n++] = flags->dev_connect_to[i];
@@ -391,6 +394,43 @@ static int start_keeper(struct broker *broker, struct err *err)
         argv[n++] = flags->dev_ca;
     }
     argv[n] = NULL;
+}
+
+static int start_fetcher(struct broker *broker, struct err *err)
+{
+    static const char *const plain[] = { "aileron-keeper", "--fetch", NULL };
+    CLEANUP_FREE char *allow_private = settings_allow_private_text(&broker->settings);
+    const struct fetch_config config = { .loop = broker->loop,
+        .program_fd = broker->keeper_program,
+        .argv = plain,
+        .argv_with_overrides = broker->fetch_argv,
+        .allow_private = allow_private ? allow_private : "",
+        .stderr_fd = CONFINE_SANITIZED ? STDERR_FILENO : -1 };
+    int r = 0;
+
+    broker->fetch_argv[0] = plain[0];
+    broker->fetch_argv[1] = plain[1];
+    overrides_append(broker->flags, broker->fetch_argv, 2);
+    r = fetch_link_new(&config, &broker->fetcher, err);
+    if (r == 0)
+        r = forge_new(&(struct forge_config){ .loop = broker->loop, .fetcher = broker->fetcher, .keeper = broker->keeper },
+            &broker->forge, err);
+    broker->acquire = (struct acquire_context){ .loop = broker->loop,
+        .forge = broker->forge,
+        .unpacker = { broker->worker_program, CONFINE_SANITIZED ? STDERR_FILENO : -1 },
+        .home = broker->home->path };
+    return r < 0 ? r : plans_new(broker, &broker->plans, err);
+}
+
+static int start_keeper(struct broker *broker, struct err *err)
+{
+    CLEANUP_FREE char *allow_private = settings_allow_private_text(&broker->settings);
+    const char **argv = broker->keeper_argv;
+
+    argv[0] = "aileron-keeper";
+    argv[1] = "--home";
+    argv[2] = broker->home->path;
+    overrides_append(broker->flags, argv, 3);
     const struct keeper_config config = {
         .loop = broker->loop,
         .program_fd = broker->keeper_program,
@@ -414,6 +454,9 @@ static void close_doors(struct broker *broker)
     if (broker->web)
         web_stop(broker->web);
     broker->changed_len = 0;
+    plans_free(broker->plans);
+    forge_free(broker->forge);
+    fetch_link_free(broker->fetcher);
     mcp_free(broker->mcp);
     web_free(broker->web);
     broker->mcp = NULL;
@@ -497,6 +540,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
         r = err_set(err, ENOMEM, "out of memory");
     if (!r)
         r = start_keeper(broker, err);
+    if (!r)
+        r = start_fetcher(broker, err);
     if (!r)
         r = start_receipts(broker, err);
     if (!r)

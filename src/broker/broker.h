@@ -6,6 +6,7 @@
 #define BROKER_BROKER_H
 
 #include "base/home.h"
+#include "broker/acquire.h"
 #include "broker/api.h"
 #include "broker/catalog.h"
 #include "broker/connectors.h"
@@ -26,6 +27,7 @@
 #define DEV_CONNECT_TO_MAX 64
 
 struct call;
+struct plans;
 struct web;
 struct mcp;
 
@@ -60,10 +62,15 @@ struct broker {
     struct session_table *sessions;
     char *sessions_path;
     struct loop_timer *sessions_timer; /* writes what was seen, a while after */
+    struct fetch_link *fetcher;
+    struct forge *forge;
+    struct acquire_context acquire; /* what getting a release needs */
+    struct plans *plans;
     struct web *web;
     struct mcp *mcp;
     int keeper_program, worker_program, self_program; /* O_PATH, opened at start */
     const char *keeper_argv[8 + 2 * DEV_CONNECT_TO_MAX];
+    const char *fetch_argv[8 + 2 * DEV_CONNECT_TO_MAX]; /* with the overrides */
     LIST_HEAD(, call) calls;
     unsigned calls_len;
     json_t *tools; /* cached; NULL: to be made anew */
@@ -100,6 +107,9 @@ void broker_drained(struct broker *broker);
 
 /* Actions, or what they need, have changed: cached lists are dropped, listeners told. */
 void broker_actions_changed(struct broker *broker);
+
+/* Settings or overrides that the fetcher goes by may have changed. */
+void broker_fetcher_renew(struct broker *broker);
 
 /* An event of the owner or of the daemon itself. */
 int broker_receipt_owner(

@@ -190,6 +190,36 @@ static int read_connector(const char *wasm_path, const char *manifest_text, size
     return 0;
 }
 
+int connector_from_bytes(const struct buf *wasm, const struct buf *manifest, struct connector **ret_connector, struct err *err)
+{
+    CLEANUP_PTR(connector_unref) struct connector *connector = calloc(1, sizeof *connector);
+    uint8_t hash[SHA256_BYTES];
+    int r = 0;
+
+    if (!connector)
+        return err_set(err, ENOMEM, "out of memory");
+    connector->refs = 1;
+    connector->wasm_fd = -1;
+    if (wasm->len < WASM_HEADER_BYTES || memcmp(wasm->data, "\0asm", 4))
+        return err_set(err, EINVAL, "connector.wasm is not a WebAssembly module");
+    connector->wasm_fd = memfd_sealed("connector", wasm->data, wasm->len);
+    if (connector->wasm_fd < 0)
+        return err_errno(err, -connector->wasm_fd, "cannot keep the connector in memory");
+    connector->wasm_bytes = wasm->len;
+    struct digest *content = digest_new();
+    digest_add(content, wasm->data, wasm->len);
+    digest_add(content, manifest->data, manifest->len);
+    digest_end(content, hash);
+    sha256_tag(hash, connector->hash);
+    r = sha256(wasm->data, wasm->len, connector->source);
+    if (r == 0)
+        r = take_manifest(connector, buf_str(manifest), manifest->len, "manifest.toml", err);
+    if (r < 0)
+        return r;
+    *ret_connector = TAKE_PTR(connector);
+    return 0;
+}
+
 int connector_from_files(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
     struct connector **ret_connector, struct err *err)
 {

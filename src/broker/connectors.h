@@ -7,6 +7,7 @@
 #ifndef BROKER_CONNECTORS_H
 #define BROKER_CONNECTORS_H
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "binding/binding.h"
@@ -51,6 +52,9 @@ void connectors_forget(struct connectors *connectors, const char *hash);
 /* From bytes, for an install: checked and hashed like one of the store, but not kept. `wasm_path` is the file to read. */
 int connector_from_files(const char *wasm_path, const char *manifest_text, size_t manifest_len, const char *manifest_name,
     struct connector **ret_connector, struct err *err);
+
+/* The same from bytes in memory: what was downloaded. */
+int connector_from_bytes(const struct buf *wasm, const struct buf *manifest, struct connector **ret_connector, struct err *err);
 
 /* Told once: 0, or failed. err->code as cache_fn: EINVAL = the module itself is wrong. */
 typedef void connector_ready_fn(int result, const struct err *err, void *userdata);

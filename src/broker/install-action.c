@@ -181,24 +181,24 @@ static int check_connectors(struct broker *broker, const struct action *action, 
     return 0;
 }
 
-/* Calls `fn` with every action as it will be after the install. */
+/* Calls `fn` with every action as it will be after the install of `with`. */
 typedef void visit_fn(const struct action *action, void *userdata);
-static int visit_all(const struct install *install, visit_fn *fn, void *userdata, struct err *err)
+static int visit_all(const struct install_actions *with, visit_fn *fn, void *userdata, struct err *err)
 {
     CLEANUP(catalog_list_free) struct catalog_list list = { 0 };
-    int r = catalog_list(install->broker->catalog, &list, err);
+    int r = catalog_list(with->broker->catalog, &list, err);
 
     if (r < 0)
         return r;
     for (size_t i = 0; i < list.len; i++) {
         bool replaced = false;
-        for (size_t k = 0; k < install->len; k++)
-            replaced |= !strcmp(install->items[k].action->name, list.entries[i]->action->name);
+        for (size_t k = 0; k < with->len; k++)
+            replaced |= !strcmp(with->items[k]->name, list.entries[i]->action->name);
         if (!replaced)
             fn(list.entries[i]->action, userdata);
     }
-    for (size_t k = 0; k < install->len; k++)
-        fn(install->items[k].action, userdata);
+    for (size_t k = 0; k < with->len; k++)
+        fn(with->items[k], userdata);
     return 0;
 }
 
@@ -226,22 +226,23 @@ static void look_at_preview(const struct action *action, void *userdata)
  * A preview runs before anybody consented: its operation must be known to be harmless. An operation that nobody
  * declares idempotent yet is a warning, since its action may be installed next; without it the preview stays away.
  */
-static int check_preview(const struct install *install, struct candidate *candidate, struct err *err)
+int install_check_preview(
+    const struct install_actions *with, const struct action *action, char warning[ERR_MESSAGE_MAX], struct err *err)
 {
-    const struct action *action = candidate->action;
     struct preview_check check = { .subject = action };
 
+    warning[0] = '\0';
     if (!action->preview)
         return 0;
     check.connector = action->steps[0].connector;
-    int r = visit_all(install, look_at_preview, &check, err);
+    int r = visit_all(with, look_at_preview, &check, err);
     if (r < 0)
         return r;
     if (check.gated)
         return err_set(err, EINVAL, "%s: the preview's operation %s belongs to an action that itself needs approval",
             action->name, action->preview->op);
     if (!check.declared)
-        snprintf(candidate->warning, sizeof candidate->warning,
+        snprintf(warning, ERR_MESSAGE_MAX,
             "%s: no installed action declares the preview's operation %s with idempotent = true; until one does there is no "
             "preview",
             action->name, action->preview->op);
@@ -262,11 +263,11 @@ static void look_at_name(const struct action *action, void *userdata)
         snprintf(check->other, sizeof check->other, "%s", action->name);
 }
 
-static int check_name(const struct install *install, const struct action *action, struct err *err)
+int install_check_name(const struct install_actions *with, const struct action *action, struct err *err)
 {
     CLEANUP_FREE char *mcp_name = action_mcp_name(action->name);
     struct name_check check = { action->name, mcp_name, "" };
-    int r = mcp_name ? visit_all(install, look_at_name, &check, err) : err_set(err, ENOMEM, "out of memory");
+    int r = mcp_name ? visit_all(with, look_at_name, &check, err) : err_set(err, ENOMEM, "out of memory");
 
     if (!r && check.other[0])
         return err_set(err, EEXIST, "agents would see %s and %s under the same name %s", action->name, check.other, mcp_name);
@@ -368,10 +369,14 @@ static int install_read(struct install *install, const char *path, const json_t 
     if (stat(path, &st) < 0)
         return err_errno(err, errno, "cannot read %s", path);
     int r = S_ISDIR(st.st_mode) ? add_folder(install, path, bind, err) : add_file(install, path, bind, err);
+    const struct action *actions[FILES_MAX];
+    const struct install_actions with = { install->broker, actions, install->len };
+    for (size_t i = 0; i < install->len; i++)
+        actions[i] = install->items[i].action;
     for (size_t i = 0; !r && i < install->len; i++) {
-        r = check_name(install, install->items[i].action, err);
+        r = install_check_name(&with, actions[i], err);
         if (!r)
-            r = check_preview(install, &install->items[i], err);
+            r = install_check_preview(&with, actions[i], install->items[i].warning, err);
     }
     return r;
 }
@@ -431,7 +436,7 @@ static int receipts_of(struct install *install, struct err *err)
 
 void api_action_install(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
-    const char *path = install_path(request, reply);
+    const char *path = install_by_plan(broker, request, reply) ? NULL : install_path(request, reply);
     CLEANUP_PTR(install_free) struct install *install = path ? calloc(1, sizeof *install) : NULL;
     struct err err = ERR_INIT;
 

@@ -160,7 +160,7 @@ static bool is_allowed_host_function(const struct manifest *manifest, const char
     return false;
 }
 
-static int check_module(const struct connector *connector, struct err *err)
+int install_check_module(const struct connector *connector, struct err *err)
 {
     const struct module *module = connector->module;
 
@@ -257,7 +257,7 @@ static void on_compiled(int result, const struct err *err, void *userdata)
             err->hint);
         return;
     }
-    if (check_module(install->connector, &ours) < 0) {
+    if (install_check_module(install->connector, &ours) < 0) {
         refuse(install, 422, "invalid_module", ours.message, "SPEC: a WASI preview 1 command module that imports aileron_host");
         return;
     }
@@ -266,7 +266,7 @@ static void on_compiled(int result, const struct err *err, void *userdata)
 
 void api_connector_install(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
-    const char *dir = install_path(request, reply);
+    const char *dir = install_by_plan(broker, request, reply) ? NULL : install_path(request, reply);
     CLEANUP_PTR(install_free) struct install *install = dir ? calloc(1, sizeof *install) : NULL;
     struct connector_wait *wait;
     struct err err = ERR_INIT;

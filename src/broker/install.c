@@ -66,7 +66,7 @@ const char *install_path(const struct api_request *request, struct api_reply *re
         return NULL;
     }
     if (!json_is_true(json_object_get(request->body, "local"))) {
-        api_reply_error(reply, 400, "not_supported", "this version installs from local folders only", "use --local");
+        api_reply_error(reply, 400, "not_supported", "the body needs a plan, or a path with \"local\": true", NULL);
         return NULL;
     }
     return path;

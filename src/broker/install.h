@@ -21,10 +21,29 @@ int install_pairs_add(struct install_pairs *pairs, const char *key, const char *
 int install_pairs_from_json(struct install_pairs *pairs, const json_t *bind, struct err *err);
 const char *install_pairs_get(const struct install_pairs *pairs, const char *key);
 
+/* True when the body names a plan; then it has been answered. */
+bool install_by_plan(struct broker *broker, const struct api_request *request, struct api_reply *reply);
+
 /*
- * The body that both installs take: {"path":absolute,"local":true,…}. Returns the path, or NULL after answering.
+ * The body that both local installs take: {"path":absolute,"local":true,…}. Returns the path, or NULL after answering.
  */
 const char *install_path(const struct api_request *request, struct api_reply *reply);
+
+/* Actions that are about to be installed together. */
+struct install_actions {
+    struct broker *broker;
+    const struct action *const *items;
+    size_t len;
+};
+/* Would agents see two actions under one name? -EEXIST says which. */
+int install_check_name(const struct install_actions *with, const struct action *action, struct err *err);
+/* May its preview run? -EINVAL; "" or a warning when it cannot run yet. */
+int install_check_preview(
+    const struct install_actions *with, const struct action *action, char warning[ERR_MESSAGE_MAX], struct err *err);
+
+struct connector;
+/* What the compiled module exports and imports against its manifest. -EINVAL. */
+int install_check_module(const struct connector *connector, struct err *err);
 
 /* True for a name under local://, the only ones that may be unsigned. */
 bool install_is_local(const char *fqn);

@@ -77,7 +77,7 @@ static int connector_identify(struct publish_item *item, const char *file, struc
     CLEANUP_PTR(manifest_free) struct manifest *manifest = NULL;
     int r = 0;
 
-    if (!wasm || !text || wasm->len < 8 || __builtin_memcmp(wasm->data, "\0asm", 4) != 0)
+    if (!wasm || !text || wasm->len < 8 || memcmp(wasm->data, "\0asm", 4) != 0)
         return err_set(err, EINVAL, "%s: a connector is " WASM " (a WebAssembly module) and " MANIFEST, file);
     r = manifest_parse(buf_str(text), text->len, file, &manifest, err);
     if (r == 0)

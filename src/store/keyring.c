@@ -154,7 +154,7 @@ static int row_compare(const struct row *row, const char *authority, const struc
 {
     int order = strcmp(row->authority, authority);
 
-    return order != 0 ? order : __builtin_memcmp(row->key.raw, key->raw, sizeof key->raw);
+    return order != 0 ? order : memcmp(row->key.raw, key->raw, sizeof key->raw);
 }
 
 int keyring_add(struct keyring *keyring, const char *authority, const struct keyring_key *key, struct err *err)

@@ -1,7 +1,7 @@
 """nginx with TLS on one loopback port, answering as Google and GitHub by name.
 
 The googleapis.com hosts and accounts.google.com lead to the emulated
-Workspace; the GitHub hosts serve files under `files/<host>/`. Every request is
+Workspace; the GitHub hosts serve files under `files/<host>/` (forge.py fills them). Every request is
 logged with its headers of interest, so that tests can assert on what a server
 saw. Runs as whoever started the tests, in a folder of its own.
 """
@@ -14,7 +14,7 @@ import time
 from .ports import free_port, wait_listening
 
 GOOGLE_HOSTS = ["gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com", "accounts.google.com"]
-GITHUB_HOSTS = ["github.com", "api.github.com", "raw.githubusercontent.com"]
+GITHUB_HOSTS = ["github.com", "api.github.com", "raw.githubusercontent.com", "objects.githubusercontent.com"]
 
 CONFIG = """
 daemon off;
@@ -53,6 +53,12 @@ http {{
         listen 127.0.0.1:{port} ssl;
         server_name {github};
         root {folder}/files/$host;
+        include {folder}/github.conf*;
+        # Assets of releases are answered from another host, as the forge does.
+        location ~ ^/([^/]+)/([^/]+)/releases/download/(.+)$ {{
+            if ($host != github.com) {{ return 404; }}
+            return 302 https://objects.githubusercontent.com/$1/$2/$3?signature=abc;
+        }}
     }}
 }}
 """
