@@ -61,7 +61,7 @@ X509_STORE *trust_store(const struct trust *trust, bool with_dev_ca)
 
 bool trust_has_system(const struct trust *trust)
 {
-    return trust->bundle.len > 0;
+    return trust->bundle.len > 0 || sk_X509_OBJECT_num(X509_STORE_get0_objects(trust->store)) > 0;
 }
 
 void trust_complete(struct trust *trust)

@@ -27,6 +27,7 @@ struct trust {
 int trust_load(const char *dev_ca, struct trust *ret_trust, struct err *err);
 /* Borrowed. The store to verify with: the one with the development CA only when that is asked for and there is one. */
 X509_STORE *trust_store(const struct trust *trust, bool with_dev_ca);
+/* True as long as there is a system bundle, decoded or not. */
 bool trust_has_system(const struct trust *trust);
 /*
  * Decodes the system's bundle into the stores. Must have run before a TLS handshake ends. A certificate that OpenSSL does not

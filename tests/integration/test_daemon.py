@@ -301,3 +301,14 @@ def test_a_newer_command_leaves_a_busy_daemon(home, tmp_path):
         client.close()
         assert running.result().status == 502
         home.stop()
+
+
+def test_nothing_is_degraded_on_a_whole_machine(home):
+    """Also after the vault has opened, when the keeper says anew what it lacks."""
+    home.start()
+    passphrase = home.base / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("one that nobody guesses\n")
+    home.cli("vault", "init", "--passphrase-file", passphrase, check=0)
+    degraded = home.cli("status", "--json", check=0).json()["degraded"]
+    assert not [item for item in degraded if "certificates" in item["what"]], degraded
