@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.rig import keeper as door
 from tests.rig.home import Home
+from tests.rig.ports import wait_for
 from tests.rig.vault import PASSPHRASE, Vault
 
 
@@ -248,3 +249,15 @@ def test_a_full_disk_changes_nothing(full):
         peer.put("later", b"12345678")
         assert peer.unlock(OTHER, check=False).result != door.OK
     assert full.vault().get("kept") == b"a value that stays" and full.vault().get("later") == b"12345678"
+
+
+def test_another_vault_that_is_opened_is_told(home):
+    """Nobody can keep a process of the owner from opening a vault of its own in a locked daemon; it does not stay unnoticed."""
+    home.stop()
+    home.start(unlock=False)
+    replace(home, Vault(OTHER, salt=bytes(range(16, 32))))
+    with owner(home) as peer:
+        peer.unlock(OTHER)
+    wait_for(lambda: "not the vault whose key signed" in home.cli("status", check=0).out, "the status", 5)
+    verdict = home.cli("audit", "verify", "--json").json()
+    assert verdict["intact"] is False and "another key" in verdict["what"], verdict
