@@ -885,11 +885,12 @@ static void test_many(void **state)
 static void test_unwritable(void **state)
 {
     struct fixture *fixture = *state;
-    CLEANUP_PTR(secret_free) struct secret *key = key_of('n');
+    CLEANUP_PTR(secret_free) struct secret *key = NULL;
     struct err err = ERR_INIT;
 
     if (geteuid() == 0)
         skip();
+    key = key_of('n');
     assert_int_equal(put(fixture->vault, "a", "1", NULL), 0);
     assert_int_equal(chmod(fixture->home, 0500), 0);
     assert_int_equal(put(fixture->vault, "a", "2", &err), -EACCES);
