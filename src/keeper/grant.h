@@ -35,7 +35,8 @@ struct grant {
 };
 
 /*
- * Reads connector_fqn, origins, header?, format?, token_url?, revoke_url?, authorize_url? of a JSON object; the caller has checked for unknown keys.
+ * Reads connector_fqn, origins, header?, format?, token_url?, revoke_url?, authorize_url? of a JSON object; the caller has
+ * checked for unknown keys.
  * oauth2 always travels as "Authorization: Bearer TOKEN". -EINVAL says which key is wrong and how it should be.
  */
 int grant_read(const json_t *object, enum grant_kind kind, struct grant **ret_grant, struct err *err);

@@ -62,7 +62,7 @@ static int check_status(const struct vault_entry *entry, struct err *err)
     return VAULT_UNUSABLE;
 }
 
-/* The entry of a binding in an open vault; locked is VAULT_UNUSABLE here, since the reader wants to know why it cannot be used. */
+/* The entry of a binding in an open vault. Locked is VAULT_UNUSABLE here: whoever asks wants to know why it cannot be used. */
 static int find_binding(struct vault *vault, const char *binding, struct vault_entry **ret_entry, struct err *err)
 {
     int r = vault_need_open(vault, err);

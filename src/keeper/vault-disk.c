@@ -173,7 +173,7 @@ static void know_again(struct vault_disk *disk, const struct buf *text)
         disk->known = now.len == text->len && (now.len == 0 || !memcmp(now.data, text->data, now.len));
 }
 
-/* After a write that failed: whether the folder has the same file as before it. Asks for no data, which a dying disk may not give. */
+/* After a write that failed: whether the folder has the same file as before it. No data is read, which a dying disk may not give. */
 static bool is_as_before(const struct vault_disk *disk)
 {
     return disk->known ? !vault_disk_is_another(disk) : !vault_disk_is_there(disk);

@@ -274,7 +274,7 @@ static int write_tree(struct vault *vault, const struct vault_tree *tree, struct
     return r < 0 ? err_errno(err, -r, "cannot write the vault") : vault_disk_write(vault->disk, &text, err);
 }
 
-/* Writes under `key`, which is that of the tree. VAULT_DISK_UNCONFIRMED: the tree is taken over all the same, as it is what is there. */
+/* Writes under `key`, which is that of the tree. VAULT_DISK_UNCONFIRMED: taken over all the same, since that is what is there. */
 static int commit_with(struct vault *vault, const struct secret *key, struct vault_tree **next, struct err *err)
 {
     int r = put_used(vault, *next);

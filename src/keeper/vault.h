@@ -100,9 +100,9 @@ json_t *vault_list(struct vault *vault);
 /* ---- bindings ---- */
 
 /*
- * Value and sealed grant (with value_sha256 and its own binding name) in one write. It becomes active; service, identity, connector_fqn
- * and created_at are kept here, and the first binding of a connector becomes its default. `labels` are merged over those it had: a
- * JSON null removes, "default" is passed over. VAULT_REFUSED for a value that is no token, or cannot stand in a header.
+ * Value and sealed grant (with value_sha256 and its own binding name) in one write. It becomes active; service, identity,
+ * connector_fqn and created_at are kept here, and the first binding of a connector becomes its default. `labels` are merged
+ * over those it had: a JSON null removes, "default" is passed over. VAULT_REFUSED for a value that is no token, or cannot stand in a header.
  */
 int vault_binding_put(struct vault *vault, const char *binding, const struct grant *grant, const struct secret *value,
     const json_t *labels, struct err *err);
@@ -129,7 +129,7 @@ struct vault_loan {
     uint64_t generation;                /* another number after each change of the value */
 };
 
-/* Lends what `binding` holds, to requests of exactly the connector that its grant names. Checks the seal of both and value_sha256. */
+/* Lends what `binding` holds, to requests of exactly the connector that its grant names. Checks both seals and value_sha256. */
 int vault_lend(struct vault *vault, const char *binding, const char *connector_fqn, struct vault_loan *ret_loan, struct err *err);
 /*
  * Copies of both, whatever the binding's status says (a stale one is authorised again or revoked). Seals, binding name and
