@@ -454,13 +454,11 @@ static void close_doors(struct broker *broker)
     if (broker->web)
         web_stop(broker->web);
     broker->changed_len = 0;
-    plans_free(broker->plans);
-    forge_free(broker->forge);
-    fetch_link_free(broker->fetcher);
-    mcp_free(broker->mcp);
-    web_free(broker->web);
-    broker->mcp = NULL;
-    broker->web = NULL;
+    plans_free(TAKE_PTR(broker->plans));
+    forge_free(TAKE_PTR(broker->forge));
+    fetch_link_free(TAKE_PTR(broker->fetcher));
+    mcp_free(TAKE_PTR(broker->mcp));
+    web_free(TAKE_PTR(broker->web));
 }
 
 /* The last receipt; nobody can ask for anything any more. */
