@@ -6,8 +6,14 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
+import urllib.parse
 
-from . import paths
+from . import hostile, paths
+
+
+TAGS_PER_PAGE = 100
+GITHUB_HOSTS = ["github.com", "api.github.com", "raw.githubusercontent.com", "objects.githubusercontent.com"]
 
 
 def run(folder, *command, data=None):
@@ -40,6 +46,10 @@ def archive(files, *options):
         for name, data in files.items():
             (pathlib.Path(folder) / name).write_bytes(data)
         return run(folder, "tar", *options, "-czf", "-", *files)
+
+
+NOOP = paths.BUILD / "connectors/noop"
+NOOP_BIND = {"HOST": "example.com:443"}
 
 
 class Repository:
@@ -77,8 +87,15 @@ class Repository:
         self._write(file, json.dumps(data))
 
     def tag(self, name, commit=None):
+        """Adds a tag as the newest; one that was there moves."""
+        self.tags = [tag for tag in self.tags if tag["name"] != name]
         self.tags.insert(0, {"name": name, "commit": {"sha": commit or hashlib.sha1(name.encode()).hexdigest()}})
-        self.api("tags", self.tags)
+        self.publish_tags()
+
+    def publish_tags(self):
+        """In pages of a hundred, as the API gives them; the last one is not full."""
+        for page in range(len(self.tags) // TAGS_PER_PAGE + 1):
+            self.api(f"tags.{page + 1}", self.tags[page * TAGS_PER_PAGE:(page + 1) * TAGS_PER_PAGE])
 
     def latest(self, tag):
         self.api("releases/latest", {"tag_name": tag})
@@ -110,6 +127,23 @@ class Repository:
         self.tag(tag)
         return "sha256:" + hashlib.sha256(text).hexdigest()
 
+    def release_parts(self, folder, version="1.0.0", bind=()):
+        """(connector.wasm, manifest.toml, signature) of a folder, for archives that are made by hand."""
+        wasm, text = (pathlib.Path(folder) / "connector.wasm").read_bytes(), (pathlib.Path(folder) / "manifest.toml").read_text()
+        for name, value in {"FQN": self.fqn, "VERSION": version, **dict(bind)}.items():
+            text = text.replace(f"@@{name}@@", value)
+        return wasm, text.encode(), self.key.sign(wasm + text.encode())
+
+    def release_noop(self, version="1.0.0", actions=("noop", "echo"), key=None, **more):
+        """The small connector of the tests with some of its actions, and a suite of these; returns the connector's hash."""
+        hash = self.release_connector(NOOP, version, bind=NOOP_BIND, key=key, **more)
+        for name in actions:
+            self.release_action(NOOP / f"actions/{name}.md", version, hash=hash, key=key)
+        listed = "".join(f'  "actions/{name}",\n' for name in actions)
+        self.raw(f"v{version}", "suite.toml", f'name = "small"\ndescription = "Nothing much."\nactions = [\n{listed}]\n')
+        self.latest(f"v{version}")
+        return hash
+
     def release_google(self, version="1.0.0", client_id="test-client", client_secret="test-secret"):
         """The Google connector, its ten actions and its suite, as a publisher would release them."""
         hash = self.release_connector(paths.GOOGLE, version, bind={"client_id": client_id, "client_secret": client_secret})
@@ -130,6 +164,75 @@ class Forge:
 
     def forget(self):
         """Everything that was published is gone."""
-        for host in ("api.github.com", "raw.githubusercontent.com", "objects.githubusercontent.com", "github.com"):
+        for host in GITHUB_HOSTS:
             for entry in self.nginx.files(host).iterdir():
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+@hostile.behaviour
+def limited(c, r, status, seconds):
+    """The API's rate limit is spent, and says until when."""
+    c.answer(int(status), {"message": "API rate limit exceeded"}, [
+        ("X-RateLimit-Limit", "60"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", str(int(time.time()) + int(seconds)))])
+
+
+@hostile.behaviour
+def cut(c, r, path, most):
+    """The beginning of a file, then the connection's end."""
+    data = pathlib.Path(path).read_bytes()
+    c.head(f"Content-Length: {len(data)}")
+    c.send(data[:int(most)])
+    c.close()
+
+
+@hostile.behaviour
+def trickle(c, r, path, pause):
+    """A file, a thousand bytes at a time."""
+    data = pathlib.Path(path).read_bytes()
+    c.head(f"Content-Length: {len(data)}")
+    for at in range(0, len(data), 1000):
+        c.send(data[at:at + 1000])
+        c.pause(float(pause))
+
+
+@hostile.behaviour
+def trickle_unless(c, r, path, flag, pause):
+    """A file that comes slowly for as long as the file `flag` is there."""
+    data = pathlib.Path(path).read_bytes()
+    c.head(f"Content-Length: {len(data)}")
+    for at in range(0, len(data), 100):
+        c.send(data[at:at + 100])
+        if pathlib.Path(flag).exists():
+            c.pause(float(pause))
+
+
+class RudeForge(hostile.Hostile):
+    """The forge's files served by the hostile provider: what no script answers is as nginx would answer it."""
+
+    def __init__(self, folder, ca, nginx):
+        super().__init__(folder, ca, hosts=[*GITHUB_HOSTS, *hostile.HOSTS])
+        self.nginx = nginx
+
+    def connect_to(self):
+        return super().connect_to([*GITHUB_HOSTS, *hostile.HOSTS])
+
+    def _answer(self, connection, request):
+        host = (request.header("host") or "").split(":")[0]
+        path = urllib.parse.unquote(request.path)
+        with self._lock:
+            scripted = self._scripts.get((host, request.path)) or self._scripts.get((host, None))
+        if scripted or path.startswith("/do/") or host not in GITHUB_HOSTS:
+            super()._answer(connection, request)
+            return
+        owner, _, rest = path.strip("/").partition("/")
+        name, _, rest = rest.partition("/")
+        if host == "github.com" and rest.startswith("releases/download/"):
+            where = f"https://objects.githubusercontent.com/{owner}/{name}/" + rest.removeprefix("releases/download/")
+            connection.answer(302, b"", [("Location", where), ("Set-Cookie", "planted=1; Domain=githubusercontent.com")])
+            return
+        page = "." + request.query["page"] if path.endswith("/tags") else ""
+        file = self.nginx.files(host) / (path.strip("/") + page)
+        if file.is_file():
+            connection.answer(200, file.read_bytes(), [("Set-Cookie", "planted=1"), ("ETag", '"1"')])
+        else:
+            connection.answer(404, {"message": "Not Found"})

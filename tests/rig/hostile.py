@@ -385,7 +385,7 @@ def text(c, r, status, body, kind="application/json"):
 class Hostile:
     """`port` speaks TLS as any of HOSTS, `plain_port` the same without TLS, `expired_port` with a certificate of last week."""
 
-    def __init__(self, folder, ca, upstream_port=None):
+    def __init__(self, folder, ca, upstream_port=None, hosts=HOSTS):
         self.upstream_port = upstream_port
         self.stopping = threading.Event()
         self.seen = []
@@ -394,8 +394,8 @@ class Hostile:
         self._lock = threading.Lock()
         self._connections = 0
         self._listeners = []
-        self.port = self._listen(self._context(ca, "hostile", HOSTS))
-        self.expired_port = self._listen(self._context(ca, "expired", HOSTS, expired=True))
+        self.port = self._listen(self._context(ca, "hostile", hosts))
+        self.expired_port = self._listen(self._context(ca, "expired", hosts, expired=True))
         self.wrong_port = self._listen(self._context(ca, "wrong", ["nobody.test"]))
         self.plain_port = self._listen(None)
 

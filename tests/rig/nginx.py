@@ -59,6 +59,11 @@ http {{
             if ($host != github.com) {{ return 404; }}
             return 302 https://objects.githubusercontent.com/$1/$2/$3?signature=abc;
         }}
+        # The list of tags comes in pages, a file each.
+        location ~ ^/repos/[^/]+/[^/]+/tags$ {{
+            if ($host != api.github.com) {{ return 404; }}
+            try_files $uri.$arg_page =404;
+        }}
     }}
 }}
 """
