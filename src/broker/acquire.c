@@ -37,7 +37,7 @@ struct acquire {
     struct acquire_context context;
     struct release_ref ref;
     struct keyring_key keys[KEYS_MAX]; /* the keyring's for this reference, then the offered ones */
-    size_t keys_len;
+    size_t keys_len, trusted_len; /* all; those of the keyring */
     struct acquired acquired;
     acquire_fn *fn;
     acquire_progress_fn *progress;
@@ -188,7 +188,6 @@ static void on_publisher_key(int result, const void *data, size_t len, const str
         signature_fail(acquire, "the publisher's own key did not make it", "tell the publisher; nothing was installed");
         return;
     }
-    snprintf(acquired->authority, sizeof acquired->authority, "github://%s/%s", acquire->ref.owner, acquire->ref.repo);
     contents_check(acquire);
 }
 
@@ -218,7 +217,7 @@ static void signature_check(struct acquire *acquire)
     } else if (acquire->keys_len == 0) {
         publisher_key_ask(acquire);
     } else if (signature_is_by(acquire, acquire->keys, acquire->keys_len, &which)) {
-        acquire->acquired.trusted = true;
+        acquire->acquired.trusted = which < acquire->trusted_len;
         acquire->acquired.key = acquire->keys[which];
         contents_check(acquire);
     } else {
@@ -332,6 +331,7 @@ static int keys_load(struct acquire *acquire, const struct acquire_request *requ
     acquire->keys_len = keyring_keys_for(keyring, acquire->ref.fqn.text, acquire->keys, room);
     if (acquire->keys_len > room)
         acquire->keys_len = room;
+    acquire->trusted_len = acquire->keys_len;
     for (size_t i = 0; i < request->offered_len && acquire->keys_len < KEYS_MAX; i++)
         acquire->keys[acquire->keys_len++] = request->offered[i];
     return 0;
@@ -367,6 +367,8 @@ int acquire_start(const struct acquire_context *context, const struct acquire_re
     acquire->progress = progress;
     acquire->userdata = userdata;
     snprintf(acquire->acquired.fqn, sizeof acquire->acquired.fqn, "%s", request->ref->fqn.text);
+    snprintf(acquire->acquired.authority, sizeof acquire->acquired.authority, "github://%s/%s", acquire->ref.owner,
+        acquire->ref.repo);
     r = keys_load(acquire, request, err);
     if (r == 0)
         r = first_step(acquire, request, err);

@@ -34,10 +34,10 @@ struct acquired {
     char fqn[FQN_MAX];
     struct semver version;
     char hash[SHA256_TAGGED_MAX];
-    bool trusted;           /* by a key of the keyring or one that was offered; else: */
-    struct keyring_key key; /* the publisher's own key, which made the signature and which nobody has trusted yet */
+    struct keyring_key key; /* the one that made the signature */
+    bool trusted;           /* it is in the keyring; else it is one that was offered, or the publisher's own: */
     char authority[KEYRING_AUTHORITY_MAX]; /* the repository that it would be trusted for */
-    char key_url[RELEASE_URL_MAX];         /* where it was found */
+    char key_url[RELEASE_URL_MAX];         /* where it was found; "" for one that was offered */
     struct buf wasm, manifest;             /* a connector's */
     struct buf action;                     /* an action's */
     struct buf signature;

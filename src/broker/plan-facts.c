@@ -185,7 +185,7 @@ static json_t *texts_json(char *const *texts, size_t len)
 static bool is_new_key(const struct plan *plan, const struct acquired *got)
 {
     for (size_t i = 0; i < plan->trust_len; i++)
-        if (!memcmp(plan->trust[i].key.raw, got->key.raw, sizeof got->key.raw))
+        if (!plan->trust[i].offered && !memcmp(plan->trust[i].key.raw, got->key.raw, sizeof got->key.raw))
             return true;
     return false;
 }
@@ -247,9 +247,12 @@ static json_t *trust_json(const struct plan *plan)
     json_t *list = json_array();
     char fingerprint[KEYRING_FINGERPRINT_MAX];
 
-    for (size_t i = 0; list && i < plan->trust_len; i++)
+    for (size_t i = 0; list && i < plan->trust_len; i++) {
+        if (plan->trust[i].offered)
+            continue;
         json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "authority", plan->trust[i].authority, "fingerprint",
                                         plan_trust_fingerprint(&plan->trust[i], fingerprint), "url", plan->trust[i].url));
+    }
     return list;
 }
 

@@ -45,7 +45,7 @@ static int trust_check(const struct plan *plan, const json_t *answers, struct er
     char fingerprint[KEYRING_FINGERPRINT_MAX];
 
     for (size_t i = 0; i < plan->trust_len; i++)
-        if (!is_answered(&plan->trust[i], answers)) {
+        if (!plan->trust[i].offered && !is_answered(&plan->trust[i], answers)) {
             err_set(err, EPERM, "the publisher %s with the fingerprint %s is not trusted", plan->trust[i].authority,
                 plan_trust_fingerprint(&plan->trust[i], fingerprint));
             err_hint(err, "nothing was installed");
@@ -77,7 +77,7 @@ static int trust_save(struct plan *plan, struct err *err)
     return r < 0 ? r : keyring_save(keyring, plan->broker->home->path, err);
 }
 
-/* The signature again, by the keyring as it is now (or by an offered key): a key may have been revoked since. */
+/* The signature again, by the keyring as it is now: a key may have been revoked since. */
 static int signature_check(const struct plan *plan, const struct acquired *got, struct err *err)
 {
     CLEANUP_PTR(keyring_free) struct keyring *keyring = NULL;
@@ -92,8 +92,7 @@ static int signature_check(const struct plan *plan, const struct acquired *got, 
         return r;
     len = keyring_keys_for(keyring, got->fqn, keys, ARRAY_LEN(keys));
     len = len < ARRAY_LEN(keys) ? len : ARRAY_LEN(keys);
-    if (keyring_verify(keys, len, parts, ARRAY_LEN(parts), signature, &which) ||
-        keyring_verify(plan->offered, plan->offered_len, parts, ARRAY_LEN(parts), signature, &which))
+    if (keyring_verify(keys, len, parts, ARRAY_LEN(parts), signature, &which))
         return 0;
     return err_set(err, EKEYREJECTED, "no key that is trusted for %s made its signature", got->fqn);
 }

@@ -5,6 +5,7 @@
 #include "broker/plan.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/magic.h"
 #include "broker/broker.h"
 #include "broker/consent.h"
@@ -41,7 +42,15 @@ static bool key_is_in_trust(const struct plan *plan, const char *fqn, const stru
     return false;
 }
 
-/* A signature by a key that nobody trusts yet: the person will be asked for it, once. */
+static bool key_is_offered(const struct plan *plan, const struct keyring_key *key)
+{
+    for (size_t i = 0; i < plan->offered_len; i++)
+        if (!memcmp(plan->offered[i].raw, key->raw, sizeof key->raw))
+            return true;
+    return false;
+}
+
+/* A signature by a key that is not in the keyring: the person will be asked for it, once, unless they brought it along. */
 static int trust_note(struct plan *plan, const struct acquired *got, struct err *err)
 {
     struct plan_trust *trust = &plan->trust[plan->trust_len];
@@ -53,6 +62,7 @@ static int trust_note(struct plan *plan, const struct acquired *got, struct err 
     snprintf(trust->authority, sizeof trust->authority, "%s", got->authority);
     snprintf(trust->url, sizeof trust->url, "%s", got->key_url);
     trust->key = got->key;
+    trust->offered = key_is_offered(plan, &got->key);
     plan->trust_len++;
     return 0;
 }
@@ -60,12 +70,33 @@ static int trust_note(struct plan *plan, const struct acquired *got, struct err 
 static int bytes_note(struct plan *plan, const struct acquired *got, struct err *err)
 {
     plan->bytes += got->wasm.len + got->manifest.len + got->action.len;
-    if (plan->bytes > PLAN_BYTES_MAX)
-        return err_set(err, E2BIG, "the installation takes more than %llu MiB", PLAN_BYTES_MAX >> 20);
-    return 0;
+    if (plans_bytes(plan->broker->plans) <= PLAN_BYTES_MAX)
+        return 0;
+    err_set(err, E2BIG, "the installations that wait for a decision take more than %llu MiB", PLAN_BYTES_MAX >> 20);
+    err_hint(err, "decide about the others first");
+    return -E2BIG;
 }
 
 /* ---- what is there already ---- */
+
+/* The hash under which this version is installed, "" when it is not. */
+static void installed_hash(const struct broker *broker, const char *fqn, const char *version, char out[SHA256_TAGGED_MAX])
+{
+    CLEANUP_JSON json_t *list = NULL;
+    const json_t *item = NULL;
+    size_t i = 0;
+
+    out[0] = '\0';
+    if (store_list(broker->home->path, &list, NULL) < 0)
+        return;
+    json_array_foreach(list, i, item)
+    {
+        const char *name = json_get_str(item, "fqn"), *other = json_get_str(item, "version"), *hash = json_get_str(item, "hash");
+
+        if (name && other && hash && !strcmp(name, fqn) && !strcmp(other, version))
+            snprintf(out, SHA256_TAGGED_MAX, "%s", hash);
+    }
+}
 
 static bool connector_is_installed(const struct plan *plan, const char *hash, struct manifest **ret_manifest)
 {
@@ -115,17 +146,31 @@ static int connector_add(struct plan *plan, const struct action_require *require
     return 0;
 }
 
+/* A version is made once: one that was released again with other contents is never taken for it. */
+static int hash_check(const struct acquired *got, const char *hash, const char *whose, struct err *err)
+{
+    if (!hash[0] || !strcmp(hash, got->hash))
+        return 0;
+    err_set(err, EILSEQ, "%s@%s has the hash %s, but %s %s: it was released again with other contents", got->fqn,
+        got->version.text, got->hash, whose, hash);
+    err_hint(err, "tell the publisher; nothing was installed");
+    return -EILSEQ;
+}
+
 static int connector_take(struct plan *plan, struct acquired *got, struct err *err)
 {
     struct plan_connector *connector = &plan->connectors[plan->next_connector];
-    int r = 0;
+    char installed[SHA256_TAGGED_MAX];
+    int r = hash_check(got, connector->hash, "what pins it wants", err);
 
-    if (connector->hash[0] && strcmp(connector->hash, got->hash) != 0) {
-        err_set(err, EILSEQ, "%s@%s has the hash %s, but what pins it wants %s: it was released again with other contents",
-            got->fqn, got->version.text, got->hash, connector->hash);
-        err_hint(err, "tell the publisher; nothing was installed");
-        return -EILSEQ;
-    }
+    installed_hash(plan->broker, got->fqn, got->version.text, installed);
+    if (r == 0)
+        r = hash_check(got, installed, "the one that is installed has", err);
+    if (r < 0)
+        return r;
+    /* Fetched again by force: this one takes the place of what is there. */
+    connector->already = false;
+    manifest_free(TAKE_PTR(connector->manifest));
     r = manifest_parse(buf_str(&got->manifest), got->manifest.len, "manifest.toml", &connector->manifest, err);
     if (r < 0)
         return r;
@@ -156,11 +201,24 @@ static int action_connectors_add(struct plan *plan, const struct action *action,
     return 0;
 }
 
+/* Also when its file was edited since, or it is fetched by force. */
+static int action_hash_check(const struct plan *plan, const struct acquired *got, struct err *err)
+{
+    CLEANUP(action_record_free) struct action_record record = { .text = NULL };
+
+    if (action_record_get(plan->broker->home->path, strrchr(got->fqn, '/') + 1, &record, NULL) < 0 ||
+        strcmp(record.fqn, got->fqn) != 0 || strcmp(record.version, got->version.text) != 0)
+        return 0;
+    return hash_check(got, record.hash, "the one that is installed has", err);
+}
+
 static int action_take(struct plan *plan, struct acquired *got, struct err *err)
 {
     struct plan_action *action = &plan->actions[plan->next_action];
-    int r = action_parse(buf_str(&got->action), got->action.len, got->fqn, NULL, &action->action, err);
+    int r = action_hash_check(plan, got, err);
 
+    if (r == 0)
+        r = action_parse(buf_str(&got->action), got->action.len, got->fqn, NULL, &action->action, err);
     if (r == 0)
         r = action_connectors_add(plan, action->action, err);
     if (r < 0)
@@ -281,6 +339,10 @@ static int connector_next(struct plan *plan, struct err *err)
 
     if (r < 0)
         return r;
+    if (known && plan->kind == PLAN_CONNECTOR && !plan->force) {
+        installed_hash(plan->broker, connector->fqn, connector->version.text, connector->hash);
+        connector->already = connector_is_installed(plan, connector->hash, &connector->manifest);
+    }
     if (connector->already && !plan->force) {
         plan->next_connector++;
         return 1;

@@ -2,10 +2,8 @@
 #include "broker/plan.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/magic.h"
 #include "broker/broker.h"
-#include "store/store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -98,6 +96,16 @@ struct plan *plan_find(struct plans *plans, const char *id)
     return NULL;
 }
 
+uint64_t plans_bytes(const struct plans *plans)
+{
+    const struct plan *plan = NULL;
+    uint64_t bytes = 0;
+
+    TAILQ_FOREACH(plan, &plans->list, link)
+    bytes += plan->bytes;
+    return bytes;
+}
+
 /* ---- beginning ---- */
 
 static void on_old(void *userdata)
@@ -111,34 +119,13 @@ static void on_old(void *userdata)
         plan_drop(plan);
 }
 
-/* The hash under which this version is installed, "" when it is not. */
-static void installed_hash(const struct broker *broker, const char *fqn, const char *version, char out[SHA256_TAGGED_MAX])
-{
-    CLEANUP_JSON json_t *list = NULL;
-    const json_t *item = NULL;
-    size_t i = 0;
-
-    out[0] = '\0';
-    if (store_list(broker->home->path, &list, NULL) < 0)
-        return;
-    json_array_foreach(list, i, item)
-    {
-        const char *name = json_get_str(item, "fqn"), *other = json_get_str(item, "version"), *hash = json_get_str(item, "hash");
-
-        if (name && other && hash && !strcmp(name, fqn) && !strcmp(other, version))
-            snprintf(out, SHA256_TAGGED_MAX, "%s", hash);
-    }
-}
-
 static void connector_first(struct plan *plan)
 {
     struct plan_connector *connector = &plan->connectors[plan->connectors_len++];
 
     snprintf(connector->fqn, sizeof connector->fqn, "%s", plan->ref.fqn.text);
-    if (plan->ref.at != RELEASE_VERSION)
-        return;
-    connector->version = plan->ref.version;
-    installed_hash(plan->broker, connector->fqn, connector->version.text, connector->hash);
+    if (plan->ref.at == RELEASE_VERSION)
+        connector->version = plan->ref.version;
 }
 
 static int action_first(struct plan *plan, struct err *err)

@@ -26,7 +26,7 @@ struct broker;
 #define PLAN_CONNECTORS_MAX 32
 #define PLAN_ACTIONS_MAX    SUITE_ACTIONS_MAX
 #define PLAN_TRUST_MAX      16
-#define PLAN_BYTES_MAX      (512ull * 1024 * 1024)
+#define PLAN_BYTES_MAX      (512ull * 1024 * 1024) /* of all plans together */
 
 enum plan_kind { PLAN_CONNECTOR, PLAN_ACTION, PLAN_SUITE };
 enum plan_state { PLAN_WORKING, PLAN_READY, PLAN_FAILED, PLAN_INSTALLING, PLAN_DONE };
@@ -59,9 +59,10 @@ struct plan_action {
     struct plan_result result;
 };
 
-/* A key that nobody trusts yet and that the plan's signatures need. */
+/* A key that is not in the keyring and that the plan's signatures need. */
 struct plan_trust {
     char authority[KEYRING_AUTHORITY_MAX], url[RELEASE_URL_MAX];
+    bool offered; /* the person brought it along: nothing to ask */
     struct keyring_key key;
 };
 
@@ -114,6 +115,8 @@ int plans_new(struct broker *broker, struct plans **ret_plans, struct err *err);
 void plans_free(struct plans *plans);
 /* NULL when there is none of this id (any more). */
 struct plan *plan_find(struct plans *plans, const char *id);
+/* What all of them hold. */
+uint64_t plans_bytes(const struct plans *plans);
 /* Ends whatever runs, forgets the bytes. */
 void plan_drop(struct plan *plan);
 

@@ -359,8 +359,11 @@ int keyring_load(const char *home, struct keyring **ret_keyring, struct err *err
     if (fd < 0)
         return err_errno(err, errno, "cannot open %s", path);
     r = file_check_private(fd, path, err);
-    if (r == 0)
-        r = file_read_fd(fd, &text, err);
+    if (r < 0)
+        return r;
+    r = file_read_fd(fd, &text, err);
+    if (r < 0)
+        err_prefix(err, "%s", path);
     return r < 0 ? r : keyring_parse(buf_str(&text), text.len, path, ret_keyring, err);
 }
 
