@@ -2,6 +2,7 @@
 import pathlib
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -13,6 +14,10 @@ from tests.rig.home import Home, credential
 from tests.rig.hostile import Hostile
 from tests.rig.nginx import Nginx
 from tests.rig.workspace import Workspace
+
+# Who runs the tests in the background has SIGINT ignored, and every command of a test would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests that open a thousand connections do so from here; the usual soft limit is 1024.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
