@@ -102,12 +102,26 @@ static int wrong_name(const struct acquire *acquire, const char *name, const cha
         called(acquire, text), name, version);
 }
 
+/* A release whose publisher forgot to fill in a @@NAME@@ is none. */
+static int placeholders_check(const struct buf *text, const char *file, struct err *err)
+{
+    CLEANUP_FREE char *same = NULL;
+    size_t len = 0;
+    int r = action_substitute(buf_str(text), text->len, file, NULL, 0, &same, &len, err);
+
+    if (r < 0)
+        err_hint(err, "tell the publisher; nothing was installed");
+    return r;
+}
+
 static int connector_check(struct acquire *acquire, struct err *err)
 {
     struct acquired *acquired = &acquire->acquired;
     CLEANUP_PTR(manifest_free) struct manifest *manifest = NULL;
     int r = store_content_hash(&acquired->wasm, &acquired->manifest, acquired->hash);
 
+    if (r == 0)
+        r = placeholders_check(&acquired->manifest, "manifest.toml", err);
     if (r == 0)
         r = manifest_parse(buf_str(&acquired->manifest), acquired->manifest.len, "manifest.toml", &manifest, err);
     if (r < 0)
@@ -125,6 +139,8 @@ static int action_check(struct acquire *acquire, struct err *err)
     int r = sha256(acquired->action.data, acquired->action.len, hash);
 
     sha256_tag(hash, acquired->hash);
+    if (r == 0)
+        r = placeholders_check(&acquired->action, "action.md", err);
     if (r == 0)
         r = action_parse(buf_str(&acquired->action), acquired->action.len, "action.md", NULL, &action, err);
     if (r < 0)
