@@ -30,16 +30,16 @@ static json_t *connectors_json(const struct action *action)
     return list;
 }
 
-/* The fields of a row. Nothing in this version can be signed yet, so everything says loudly that it is not. */
+/* The fields of a row; what is not signed says so loudly. */
 static json_t *row_json(struct broker *broker, const struct catalog_entry *entry)
 {
     const struct action *action = entry->action;
 
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:b, s:b, s:s*, s:b, s:b}", "name", action->name, "version",
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o, s:b, s:b, s:s*, s:b, s:b, s:s*}", "name", action->name, "version",
         action->version, "intent", action->intent, "enabled", catalog_is_enabled(broker->catalog, action->name), "gated",
         action->gated, "kind", approval_kind_name(action->kind), "connectors", connectors_json(action), "idempotent",
-        action_is_idempotent(action), "read_only", action_is_read_only(action), "source", action->source, "signed", 0, "unsigned",
-        1);
+        action_is_idempotent(action), "read_only", action_is_read_only(action), "source", action->source, "signed",
+        entry->is_signed, "unsigned", !entry->is_signed, "fqn", entry->is_signed ? entry->fqn : NULL);
 }
 
 /* Whether a call will need the vault; what is not installed needs nothing yet. */
@@ -94,6 +94,11 @@ void api_actions_list(struct broker *broker, const struct api_request *request, 
     api_reply_send(reply, 200, json_pack("{s:o, s:o}", "actions", actions, "load_errors", errors));
 }
 
+static const char *refusal_code(int r)
+{
+    return r == -EBADMSG ? "hash_mismatch" : r == -EKEYREJECTED ? "signature_failure" : "invalid_action";
+}
+
 /* The entry, or NULL after answering. */
 static struct catalog_entry *find(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
@@ -106,7 +111,8 @@ static struct catalog_entry *find(struct broker *broker, const struct api_reques
     if (r == -ENOENT)
         api_reply_error(reply, 404, "not_found", err.message, "aileron action list shows the installed ones");
     else
-        api_reply_error(reply, 422, "invalid_action", err.message, "repair the file, or install the action again");
+        api_reply_error(
+            reply, 422, refusal_code(r), err.message, err.hint[0] ? err.hint : "repair the file, or install the action again");
     return NULL;
 }
 
@@ -153,23 +159,35 @@ void api_action_patch(struct broker *broker, const struct api_request *request, 
     api_reply_send(reply, 200, row_json(broker, entry));
 }
 
+/* Also of one that is refused: of that only the name is sure. */
+static int receipt_of_removal(struct broker *broker, const char *name, const struct catalog_entry *entry, struct err *err)
+{
+    if (entry)
+        return receipt(broker, "action.removed", entry, err);
+    return broker_receipt_owner(broker, "action.removed", json_pack("{s:s}", "aileron.action.name", name), NULL, err);
+}
+
 void api_action_remove(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
-    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = find(broker, request, reply);
+    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
     struct err err = ERR_INIT;
+    int r = catalog_get(broker->catalog, request->name, &entry, &err);
 
-    if (!entry)
+    if (r == -ENOENT && !catalog_is_signed(broker->catalog, request->name)) {
+        api_reply_error(reply, 404, "not_found", err.message, "aileron action list shows the installed ones");
         return;
-    if (receipt(broker, "action.removed", entry, &err) < 0) {
+    }
+    err_clear(&err);
+    if (receipt_of_removal(broker, request->name, entry, &err) < 0) {
         broker_no_receipt(reply, &err);
         return;
     }
-    if (catalog_remove(broker->catalog, entry->action->name, &err) < 0) {
+    if (catalog_remove(broker->catalog, request->name, &err) < 0) {
         api_reply_error(reply, 500, "not_removed", err.message, err.hint);
         return;
     }
     broker_actions_changed(broker);
-    api_reply_send(reply, 200, json_pack("{s:s}", "removed", entry->action->name));
+    api_reply_send(reply, 200, json_pack("{s:s}", "removed", request->name));
 }
 
 /* Keys that other implementations of the format do not know. */

@@ -14,6 +14,7 @@
 #include "broker/plan.h"
 #include "confine/sanitized.h"
 #include "mcp/mcp.h"
+#include "store/store.h"
 #include "web/web.h"
 #include "wire/limits.h"
 
@@ -285,10 +286,13 @@ static int start_workers(struct broker *broker, struct err *err)
     const struct worker_program program = { broker->worker_program, CONFINE_SANITIZED ? STDERR_FILENO : -1 };
     const struct cache_config cache = { broker->loop, program, dir, LIMIT_MODULE_CACHE_BYTES, 0, note_cache };
     const struct pool_config pool = { broker->loop, program, 0, 0, 0 };
+    struct err repair = ERR_INIT;
     int r = dir ? cache_new(&cache, &broker->cache, err) : err_set(err, ENOMEM, "out of memory");
 
     if (!r)
         r = pool_new(&pool, &broker->pool, err);
+    if (!r && store_repair(broker->home->path, &repair) < 0)
+        log_warn("the store was not looked through: %s", repair.message);
     if (!r)
         r = connectors_new(broker->home->path, broker->cache, &broker->connectors, err);
     return r;

@@ -6,9 +6,11 @@
 
 #include "base/json.h"
 #include "broker/log.h"
+#include "broker/trusted.h"
 #include "wire/limits.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -50,6 +52,28 @@ bool call_is_admitted(struct call *call, const json_t *args, struct failure *fai
     return true;
 }
 
+/* What puts the right files back. */
+static void say_how_to_restore(const struct action_require *require, struct failure *failure)
+{
+    size_t len = strlen(failure->message);
+
+    if (trusted_is_local(require->name))
+        snprintf(failure->message + len, sizeof failure->message - len,
+            "; `aileron connector install --local DIR` installs it again; nothing was done");
+    else
+        snprintf(failure->message + len, sizeof failure->message - len,
+            "; `aileron connector install %s@v%s` restores it; nothing was done", require->name, require->version);
+}
+
+static void refuse_signature(const struct action_require *require, const struct err *err, struct failure *failure)
+{
+    char authority[KEYRING_AUTHORITY_MAX];
+
+    failure_set(
+        failure, FAILURE_SIGNATURE_FAILURE, "%s%s%s; nothing was done", err->message, err->hint[0] ? "; " : "", err->hint);
+    failure_detail(failure, "authority", json_string(trusted_authority(require->name, authority)));
+}
+
 /* The installed connector that the action pins, or false with the failure. */
 bool call_find_connector(struct call *call, struct failure *failure)
 {
@@ -57,14 +81,18 @@ bool call_find_connector(struct call *call, struct failure *failure)
     struct err err = ERR_INIT;
     int r = connectors_get(call->broker->connectors, require->hash, &call->connector, &err);
 
-    if (r == -ENOENT)
+    if (r == -ENOENT) {
         failure_set(failure, FAILURE_HASH_MISMATCH, "connector %s@%s with the hash %s, which the action pins, is not installed",
             require->name, require->version, require->hash);
-    else if (r == -EBADMSG) {
+        say_how_to_restore(require, failure);
+    } else if (r == -EBADMSG) {
         log_error("connector %s: %s", require->name, err.message);
         pool_forget(call->broker->pool, require->hash);
-        failure_set(failure, FAILURE_HASH_MISMATCH, "%s", err.message);
-    } else if (r < 0)
+        failure_set(failure, FAILURE_HASH_MISMATCH, "connector %s@%s: %s", require->name, require->version, err.message);
+        say_how_to_restore(require, failure);
+    } else if (r == -EKEYREJECTED)
+        refuse_signature(require, &err, failure);
+    else if (r < 0)
         failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
     else if (strcmp(call->connector->manifest->name, require->name) ||
              strcmp(call->connector->manifest->version, require->version))

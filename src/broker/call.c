@@ -426,6 +426,28 @@ static bool is_over_quota(struct broker *broker, const struct api_request *reque
     return same >= LIMIT_CALLS_PER_SESSION;
 }
 
+/* An action whose file or signature is not what it must be: no call comes of it, but a receipt does. */
+static void refuse_entry(struct broker *broker, const struct api_request *request, const struct err *err, struct api_reply *reply)
+{
+    struct failure failure = FAILURE_INIT;
+    char audit_id[ULID_ID_MAX] = "";
+
+    catalog_refusal(broker->catalog, request->name, err, &failure);
+    CLEANUP_JSON json_t *payload =
+        json_pack("{s:s, s:s, s:s, s:b}", "aileron.action.name", request->name, "aileron.failure.class",
+            failure_class_name(failure.class), "aileron.failure.boundary", failure.boundary, "aileron.failure.retriable", 0);
+    const struct receipt receipt = { .type = "execution.failed",
+        .session_id = request->session ? request->session->id : NULL,
+        .actor = request->session ? AUDIT_AGENT : AUDIT_HUMAN,
+        .actor_id = request->session ? request->session->agent : "owner",
+        .payload = payload };
+    receipts_append(broker->receipts, &receipt, audit_id, NULL);
+    json_t *body = failure_to_json(&failure, audit_id);
+    int status = failure_http_status(failure.class);
+    failure_clear(&failure);
+    api_reply_send(reply, status, body);
+}
+
 void call_start(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
     CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
@@ -436,6 +458,10 @@ void call_start(struct broker *broker, const struct api_request *request, struct
 
     if (r == -ENOENT) {
         api_reply_error(reply, 404, "not_found", err.message, "aileron action list shows the installed ones");
+        return;
+    }
+    if (r == -EBADMSG || r == -EKEYREJECTED) {
+        refuse_entry(broker, request, &err, reply);
         return;
     }
     if (r < 0) {

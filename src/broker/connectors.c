@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "broker/log.h"
+#include "broker/trusted.h"
 #include "store/store.h"
 #include "wire/limits.h"
 
@@ -27,6 +28,7 @@
 struct connectors {
     const char *home;
     struct cache *cache;
+    struct trusted *trusted;
     struct connector **items;
     size_t len;
 };
@@ -46,6 +48,11 @@ int connectors_new(const char *home, struct cache *cache, struct connectors **re
         return err_set(err, ENOMEM, "out of memory");
     connectors->home = home;
     connectors->cache = cache;
+    int r = trusted_new(home, &connectors->trusted, err);
+    if (r < 0) {
+        free(connectors);
+        return r;
+    }
     *ret_connectors = connectors;
     return 0;
 }
@@ -56,6 +63,7 @@ void connectors_free(struct connectors *connectors)
         return;
     for (size_t i = 0; i < connectors->len; i++)
         connector_unref(connectors->items[i]);
+    trusted_free(connectors->trusted);
     free(connectors->items);
     free(connectors);
 }
@@ -70,6 +78,8 @@ void connector_unref(struct connector *connector)
         close(connector->wasm_fd);
     free(connector->hosts);
     free(connector->imports);
+    free(connector->folder);
+    free(connector->signature_path);
     free(connector->wasm_path);
     free(connector->manifest_path);
     free(connector);
@@ -156,7 +166,7 @@ static int take_manifest(struct connector *connector, const char *text, size_t l
 /* What a file that is no such file at all says of installed bytes: they were changed. */
 static int not_as_installed(int r, struct err *err)
 {
-    if (r != -EINVAL && r != -E2BIG && r != -EPIPE && r != -ELOOP)
+    if (r != -EINVAL && r != -E2BIG && r != -EPIPE && r != -ELOOP && r != -ENOTDIR)
         return r;
     err_prefix(err, "the installed files of the connector were changed");
     return -EBADMSG;
@@ -226,30 +236,117 @@ int connector_from_files(const char *wasm_path, const char *manifest_text, size_
     return read_connector(wasm_path, manifest_text, manifest_len, manifest_name, NULL, ret_connector, err);
 }
 
-static int read_stored(struct connectors *connectors, const char *hash, struct connector **ret_connector, struct err *err)
+/* --- signatures --- */
+
+/* The file beside the two that it signs: 64 bytes. */
+static int read_signature(struct connector *connector, uint8_t out[SIGN_BYTES], struct err *err)
+{
+    CLEANUP(buf_free) struct buf bytes = BUF_INIT(SIGN_BYTES);
+    struct stat st;
+
+    if (lstat(connector->signature_path, &st) < 0 || file_read(AT_FDCWD, connector->signature_path, &bytes, NULL) < 0 ||
+        bytes.len != SIGN_BYTES)
+        return err_set(err, EKEYREJECTED, "it has no signature");
+    connector->signature_id = file_id(&st);
+    memcpy(out, bytes.data, SIGN_BYTES);
+    return 0;
+}
+
+static int verify_bytes(struct connectors *connectors, struct connector *connector, const struct buf *manifest,
+    const uint8_t signature[SIGN_BYTES], struct err *err)
+{
+    void *wasm = mmap(NULL, connector->wasm_bytes, PROT_READ, MAP_SHARED, connector->wasm_fd, 0);
+
+    if (wasm == MAP_FAILED)
+        return err_errno(err, errno, "cannot read the connector");
+    const struct keyring_part parts[] = { { wasm, connector->wasm_bytes }, { manifest->data, manifest->len } };
+    int r = trusted_verify(
+        connectors->trusted, connector->manifest->name, parts, ARRAY_LEN(parts), signature, &connector->signer, err);
+    munmap(wasm, connector->wasm_bytes);
+    return r;
+}
+
+/* A name that is not local is a publisher's, and he must have signed these bytes. */
+static int check_signature(
+    struct connectors *connectors, struct connector *connector, const char *folder, const struct buf *manifest, struct err *err)
+{
+    const struct manifest *named = connector->manifest;
+    uint8_t signature[SIGN_BYTES];
+
+    connector->is_signed = !trusted_is_local(named->name);
+    if (!connector->is_signed)
+        return 0;
+    connector->generation = trusted_generation(connectors->trusted);
+    if (asprintf(&connector->signature_path, "%s/signature.sig", folder) < 0) {
+        connector->signature_path = NULL;
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    int r = read_signature(connector, signature, err);
+    if (r == 0)
+        r = verify_bytes(connectors, connector, manifest, signature, err);
+    if (r < 0) {
+        err_prefix(err, "the connector %s@%s is refused", named->name, named->version);
+        if (err && !err->hint[0])
+            err_hint(err, "`aileron connector install %.150s@v%.50s` installs the publisher's own", named->name, named->version);
+    }
+    return r;
+}
+
+bool connectors_has_trust(struct connectors *connectors, const char *fqn)
+{
+    return trusted_has_any(connectors->trusted, fqn);
+}
+
+static int read_files(struct connectors *connectors, const char *hash, const char *folder, const char *wasm_path,
+    const char *manifest_path, struct connector **ret_connector, struct err *err)
 {
     CLEANUP(buf_free) struct buf manifest = BUF_INIT(MANIFEST_BYTES);
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
-    CLEANUP_FREE char *wasm_path = NULL, *manifest_path = NULL;
+    struct stat st;
+
+    if (lstat(manifest_path, &st) < 0) {
+        int code = errno;
+
+        err_errno(err, code, "cannot read %s", manifest_path);
+        return not_as_installed(code == ENOENT ? -EINVAL : -code, err);
+    }
+    int r = not_as_installed(file_read(AT_FDCWD, manifest_path, &manifest, err), err);
+    if (!r)
+        r = read_connector(wasm_path, buf_str(&manifest), manifest.len, "manifest.toml", hash, &connector, err);
+    if (!r)
+        r = check_signature(connectors, connector, folder, &manifest, err);
+    if (r < 0)
+        return r;
+    connector->manifest_id = file_id(&st);
+    *ret_connector = TAKE_PTR(connector);
+    return 0;
+}
+
+static int read_stored(struct connectors *connectors, const char *hash, struct connector **ret_connector, struct err *err)
+{
+    CLEANUP_FREE char *folder_path = NULL, *wasm_path = NULL, *manifest_path = NULL;
+    struct connector *connector = NULL;
     char folder[4096];
     struct stat st;
     int r = store_folder(connectors->home, hash, folder, err);
 
     if (r < 0)
-        return r;
-    if (asprintf(&wasm_path, "%s/connector.wasm", folder) < 0 || asprintf(&manifest_path, "%s/manifest.toml", folder) < 0)
+        return not_as_installed(r, err);
+    if (lstat(folder, &st) < 0)
+        return err_errno(err, errno, "cannot look at %s", folder);
+    folder_path = strdup(folder);
+    if (!folder_path || asprintf(&wasm_path, "%s/connector.wasm", folder) < 0 ||
+        asprintf(&manifest_path, "%s/manifest.toml", folder) < 0)
         return err_set(err, ENOMEM, "out of memory");
-    if (lstat(manifest_path, &st) < 0)
-        return err_errno(err, errno, "cannot read %s", manifest_path);
-    r = not_as_installed(file_read(AT_FDCWD, manifest_path, &manifest, err), err);
-    if (!r)
-        r = read_connector(wasm_path, buf_str(&manifest), manifest.len, "manifest.toml", hash, &connector, err);
+    r = read_files(connectors, hash, folder, wasm_path, manifest_path, &connector, err);
     if (r < 0)
         return r;
-    connector->manifest_id = file_id(&st);
+    connector->folder_device = st.st_dev;
+    connector->folder_inode = st.st_ino;
+    connector->folder = TAKE_PTR(folder_path);
     connector->wasm_path = TAKE_PTR(wasm_path);
     connector->manifest_path = TAKE_PTR(manifest_path);
-    *ret_connector = TAKE_PTR(connector);
+    *ret_connector = connector;
     return 0;
 }
 
@@ -257,12 +354,32 @@ static int read_stored(struct connectors *connectors, const char *hash, struct c
 
 static bool is_unchanged(const struct connector *connector)
 {
-    struct stat wasm, manifest;
+    struct stat folder, wasm, manifest, signature;
 
-    if (lstat(connector->wasm_path, &wasm) < 0 || lstat(connector->manifest_path, &manifest) < 0)
+    if (lstat(connector->folder, &folder) < 0 || lstat(connector->wasm_path, &wasm) < 0 ||
+        lstat(connector->manifest_path, &manifest) < 0)
         return false;
-    struct file_id wasm_id = file_id(&wasm), manifest_id = file_id(&manifest);
-    return file_id_same(&wasm_id, &connector->wasm_id) && file_id_same(&manifest_id, &connector->manifest_id);
+    if (connector->is_signed && lstat(connector->signature_path, &signature) < 0)
+        return false;
+    struct file_id wasm_id = file_id(&wasm), manifest_id = file_id(&manifest), signature_id = { 0 };
+    if (connector->is_signed)
+        signature_id = file_id(&signature);
+    return file_id_same(&signature_id, &connector->signature_id) && folder.st_dev == connector->folder_device &&
+           folder.st_ino == connector->folder_inode && file_id_same(&wasm_id, &connector->wasm_id) &&
+           file_id_same(&manifest_id, &connector->manifest_id);
+}
+
+/* The key that signed it is still one of those that are trusted for its name. */
+static bool is_still_trusted(struct connectors *connectors, struct connector *connector)
+{
+    uint64_t generation = connector->is_signed ? trusted_generation(connectors->trusted) : 0;
+
+    if (!connector->is_signed || connector->generation == generation)
+        return true;
+    if (!trusted_has(connectors->trusted, connector->manifest->name, &connector->signer))
+        return false;
+    connector->generation = generation;
+    return true;
 }
 
 static struct connector *take_out(struct connectors *connectors, const char *hash)
@@ -293,7 +410,7 @@ int connectors_get(struct connectors *connectors, const char *hash, struct conne
     for (size_t i = 0; i < connectors->len; i++) {
         struct connector *known = connectors->items[i];
 
-        if (!strcmp(known->hash, hash) && is_unchanged(known)) {
+        if (!strcmp(known->hash, hash) && is_unchanged(known) && is_still_trusted(connectors, known)) {
             known->refs++;
             *ret_connector = known;
             return 0;

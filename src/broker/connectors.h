@@ -1,6 +1,7 @@
 /*
  * Installed connectors as calls use them: found by the hash an action pins,
- * hashed when their files were read and again on any change of the files, with
+ * hashed when their files were read and again on any change of the files, their signature
+ * held against the keyring as it is at every use, with
  * the compiled module behind. What runs is what was hashed: the bytes go from the
  * file into a sealed memfd, and the hash is taken of that.
  */
@@ -15,6 +16,7 @@
 #include "connector/cache.h"
 #include "connector/manifest.h"
 #include "store/fqn.h"
+#include "store/keyring.h"
 #include "store/semver.h"
 
 #include <stdbool.h>
@@ -25,10 +27,15 @@ struct connector {
     unsigned refs;
     char hash[SHA256_TAGGED_MAX];
     struct manifest *manifest;
-    char *hosts;   /* newline-separated, as the keeper wants them */
-    char *imports; /* comma-separated, as the worker wants them */
-    char *wasm_path, *manifest_path;
-    struct file_id wasm_id, manifest_id;
+    char *hosts;                                               /* newline-separated, as the keeper wants them */
+    char *imports;                                             /* comma-separated, as the worker wants them */
+    char *folder, *wasm_path, *manifest_path, *signature_path; /* the last only when it is signed */
+    struct file_id wasm_id, manifest_id, signature_id;
+    dev_t folder_device;
+    ino_t folder_inode;
+    bool is_signed;               /* true of every name but local:// */
+    struct keyring_key signer;    /* whose signature it is */
+    uint64_t generation;          /* of the keyring when that was last looked up */
     uint8_t source[SHA256_BYTES]; /* of connector.wasm alone: key of the module cache */
     int wasm_fd;                  /* sealed memfd; -1 once it is compiled */
     size_t wasm_bytes;
@@ -44,8 +51,13 @@ int connectors_new(const char *home, struct cache *cache, struct connectors **re
 void connectors_free(struct connectors *connectors);
 DEFINE_CLEANUP_PTR(struct connectors, connectors_free)
 
-/* New reference. -ENOENT: not installed; -EBADMSG: its files are not what the hash says; else it could not be read. */
+/*
+ * New reference. -ENOENT: not installed; -EBADMSG: its files are not what the hash says; -EKEYREJECTED: it is not a local
+ * one and nobody who is trusted has signed it; else it could not be read.
+ */
 int connectors_get(struct connectors *connectors, const char *hash, struct connector **ret_connector, struct err *err);
+/* Whether any key is trusted for this FQN now. */
+bool connectors_has_trust(struct connectors *connectors, const char *fqn);
 /* Drops what is remembered of a connector. */
 void connectors_forget(struct connectors *connectors, const char *hash);
 

@@ -31,7 +31,8 @@ struct candidate {
     size_t len;
     struct action *action;
     char hash[SHA256_TAGGED_MAX];
-    bool updates; /* one of this name is there */
+    bool updates;    /* one of this name is there */
+    bool was_signed; /* and it is a publisher's */
     char warning[ERR_MESSAGE_MAX];
 };
 
@@ -39,6 +40,7 @@ struct install {
     uint32_t magic;
     struct broker *broker;
     struct api_reply *reply;
+    bool force; /* also over a signed one */
     struct candidate items[FILES_MAX];
     size_t len;
 };
@@ -331,6 +333,13 @@ static int add_file(struct install *install, const char *path, const json_t *bin
     sha256(candidate->text, candidate->len, hash);
     sha256_tag(hash, candidate->hash);
     candidate->updates = catalog_get(install->broker->catalog, candidate->action->name, &before, NULL) != -ENOENT;
+    candidate->was_signed = catalog_is_signed(install->broker->catalog, candidate->action->name);
+    if (candidate->was_signed && !install->force) {
+        err_set(
+            err, EEXIST, "%s is a signed action of a publisher; an unsigned one would take its place", candidate->action->name);
+        err_hint(err, "add --force to do that all the same");
+        return -EEXIST;
+    }
     return 0;
 }
 
@@ -449,6 +458,7 @@ void api_action_install(struct broker *broker, const struct api_request *request
     install->magic = INSTALL_MAGIC;
     install->broker = broker;
     install->reply = reply;
+    install->force = json_is_true(json_object_get(request->body, "force"));
     int r = install_read(install, path, json_object_get(request->body, "bind"), &err);
     if (r < 0) {
         api_reply_error(reply, r == -ENOENT ? 404 : r == -EEXIST ? 409 : 422, "invalid_action", err.message, err.hint);

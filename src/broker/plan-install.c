@@ -211,14 +211,11 @@ static void connector_install(struct plan *plan)
 static int action_write(struct plan *plan, struct plan_action *item, struct err *err)
 {
     struct action_record record = { .text = item->got.action.data, .text_len = item->got.action.len };
-    int r = 0;
 
     snprintf(record.fqn, sizeof record.fqn, "%s", item->fqn);
     snprintf(record.version, sizeof record.version, "%s", item->version.text);
     memcpy(record.signature, item->got.signature.data, SIGN_BYTES);
-    /* The record first: between the two writes the file is one that was edited, and does not run. */
-    r = action_record_put(plan->broker->home->path, item->action->name, &record, err);
-    return r < 0 ? r : catalog_put(plan->broker->catalog, item->action->name, item->got.action.data, item->got.action.len, err);
+    return catalog_put_signed(plan->broker->catalog, item->action->name, &record, err);
 }
 
 static void on_action_durable(int result, void *userdata)

@@ -4,22 +4,27 @@
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "store/folders.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/banned.h"
 
-#define FOLDER        "store/actions"
+#define FOLDER        ACTION_RECORD_FOLDER
+#define ACTIONS       "actions"
 #define SUFFIX        ".json"
 #define SUFFIX_LEN    (sizeof SUFFIX - 1)
 #define NAME_MAX_LEN  64
 #define FILE_BYTES    (8 * ACTION_RECORD_TEXT_MAX) /* JSON may escape every byte */
 #define SIGNATURE_MAX 128
+#define NEW           ".new"
 
 void action_record_free(struct action_record *record)
 {
@@ -27,12 +32,21 @@ void action_record_free(struct action_record *record)
     record->text = NULL;
 }
 
-static int path_make(const char *home, const char *name, char out[PATH_MAX], struct err *err)
+static int name_check(const char *name, struct err *err)
 {
     size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-");
 
     if (len == 0 || name[len] || len > NAME_MAX_LEN || strchr("._-", name[0]))
         return err_set(err, EINVAL, "'%.64s' is not the name of an action", name);
+    return 0;
+}
+
+static int path_make(const char *home, const char *name, char out[PATH_MAX], struct err *err)
+{
+    int r = name_check(name, err);
+
+    if (r < 0)
+        return r;
     if (snprintf(out, PATH_MAX, "%s/" FOLDER "/%s" SUFFIX, home, name) >= PATH_MAX)
         return err_set(err, ENAMETOOLONG, "the path of the home is too long");
     return 0;
@@ -47,26 +61,35 @@ static int hash_take(struct action_record *record)
     return r;
 }
 
-int action_record_put(const char *home, const char *name, struct action_record *record, struct err *err)
+/* Takes the hash and makes the file's text. */
+static int record_write(const char *name, struct action_record *record, struct buf *text, struct err *err)
 {
     CLEANUP(buf_free) struct buf signature = BUF_INIT(SIGNATURE_MAX);
-    CLEANUP(buf_free) struct buf text = BUF_INIT(FILE_BYTES);
     CLEANUP_JSON json_t *json = NULL;
-    char path[PATH_MAX], folder[PATH_MAX];
-    int r = path_make(home, name, path, err);
 
-    if (r < 0)
-        return r;
     if (record->text_len > ACTION_RECORD_TEXT_MAX || !utf8_is_valid(record->text, record->text_len))
         return err_set(err, EINVAL, "the action %s is too long or no text", name);
     if (hash_take(record) < 0 || base64_encode(record->signature, sizeof record->signature, &signature) < 0)
         return err_set(err, ENOMEM, "out of memory");
-    json = json_pack("{s:s, s:s, s:s, s:s, s:s%}", "fqn", record->fqn, "version", record->version, "hash", record->hash,
-        "signature", buf_str(&signature), "action", record->text, record->text_len);
-    if (!json || json_write(json, &text) < 0)
+    json = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s%}", "fqn", record->fqn, "version", record->version, "hash", record->hash,
+        "signature", buf_str(&signature), "replaces", record->replaces[0] ? record->replaces : NULL, "action", record->text,
+        record->text_len);
+    if (!json || json_write(json, text) < 0)
         return err_set(err, ENOMEM, "out of memory");
-    snprintf(folder, sizeof folder, "%s/" FOLDER, home);
-    r = file_make_dirs(folder, 0700, err);
+    return 0;
+}
+
+int action_record_put(const char *home, const char *name, struct action_record *record, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(FILE_BYTES);
+    CLEANUP_CLOSE int folder = -1;
+    char path[PATH_MAX];
+    int r = path_make(home, name, path, err);
+
+    if (r == 0)
+        r = record_write(name, record, &text, err);
+    if (r == 0)
+        r = folders_open(home, FOLDER, false, &folder, err);
     return r < 0 ? r : file_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
 }
 
@@ -98,6 +121,9 @@ static int record_read(const json_t *json, struct action_record *record)
         text_copy(json, "hash", claimed, sizeof claimed) < 0 || signature_read(json, record->signature) < 0 ||
         !json_is_string(action) || reference_fqn_fault(record->fqn, strlen(record->fqn)) ||
         !reference_is_semver(record->version, strlen(record->version)))
+        return -EBADMSG;
+    if (json_object_get(json, "replaces") &&
+        (text_copy(json, "replaces", record->replaces, sizeof record->replaces) < 0 || !reference_is_hash(record->replaces)))
         return -EBADMSG;
     record->text_len = json_string_length(action);
     record->text = strndup(json_string_value(action), record->text_len);
@@ -170,5 +196,182 @@ int action_record_names(const char *home, json_t **ret_names, struct err *err)
     }
     free(entries);
     *ret_names = TAKE_PTR(names);
+    return 0;
+}
+
+/* ---- both files ---- */
+
+/* A file written beside the one whose name it is to take. */
+struct staged {
+    int folder; /* borrowed */
+    char name[NAME_MAX_LEN + 8], beside[NAME_MAX_LEN + 16];
+    bool swapped; /* what was there before has the other name now */
+};
+
+static int stage(struct staged *staged, const void *data, size_t len)
+{
+    unlinkat(staged->folder, staged->beside, 0);
+    CLEANUP_CLOSE int fd = openat(staged->folder, staged->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : file_write_full(fd, data, len);
+
+    return r == 0 && fsync(fd) < 0 ? -errno : r;
+}
+
+/* By exchange, so that it can be taken back without asking for room; where that is not known, by a plain rename. */
+static int publish(struct staged *staged)
+{
+    if (renameat2(staged->folder, staged->beside, staged->folder, staged->name, RENAME_EXCHANGE) == 0)
+        staged->swapped = true;
+    else if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    else if (renameat(staged->folder, staged->beside, staged->folder, staged->name) < 0)
+        return -errno;
+    return file_sync_dir(staged->folder);
+}
+
+static void take_back(const struct staged *staged, bool had_one)
+{
+    if (staged->swapped)
+        renameat2(staged->folder, staged->beside, staged->folder, staged->name, RENAME_EXCHANGE);
+    else if (!had_one)
+        unlinkat(staged->folder, staged->name, 0);
+    file_sync_dir(staged->folder);
+}
+
+static struct staged staged_of(int folder, const char *name, const char *suffix)
+{
+    struct staged staged = { .folder = folder };
+
+    snprintf(staged.name, sizeof staged.name, "%.*s%.5s", NAME_MAX_LEN, name, suffix);
+    snprintf(staged.beside, sizeof staged.beside, ".%.*s" NEW, (int) sizeof staged.name, staged.name);
+    return staged;
+}
+
+static bool is_there(int folder, const char *name)
+{
+    struct stat st;
+
+    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Writes both aside, which is what can run out of room, then gives them their names. */
+static int install_files(struct staged *record, const struct buf *json, struct staged *action, const struct action_record *from)
+{
+    bool had_record = is_there(record->folder, record->name), had_action = is_there(action->folder, action->name);
+    int r = stage(action, from->text, from->text_len);
+
+    if (r == 0)
+        r = stage(record, json->data, json->len);
+    if (r < 0)
+        return r;
+    r = publish(record);
+    if (r == 0)
+        r = publish(action);
+    if (r < 0) {
+        take_back(action, had_action);
+        take_back(record, had_record);
+    }
+    return r;
+}
+
+/* The hash of actions/<name>.md; "" without one that could be read. */
+static void file_hash(int folder, const char *name, char out[SHA256_TAGGED_MAX])
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(ACTION_RECORD_TEXT_MAX);
+    uint8_t hash[SHA256_BYTES];
+
+    out[0] = '\0';
+    if (file_read(folder, name, &text, NULL) == 0 && sha256(buf_str(&text), text.len, hash) == 0)
+        sha256_tag(hash, out);
+}
+
+int action_record_install(const char *home, const char *name, struct action_record *record, struct err *err)
+{
+    CLEANUP(buf_free) struct buf json = BUF_INIT(FILE_BYTES);
+    CLEANUP_CLOSE int records = -1;
+    CLEANUP_CLOSE int actions = -1;
+    int r = name_check(name, err);
+
+    if (r == 0)
+        r = folders_open(home, FOLDER, false, &records, err);
+    if (r == 0)
+        r = folders_open(home, ACTIONS, false, &actions, err);
+    if (r < 0)
+        return r;
+    struct staged to_record = staged_of(records, name, SUFFIX), to_action = staged_of(actions, name, ".md");
+    file_hash(actions, to_action.name, record->replaces);
+    r = record_write(name, record, &json, err);
+    if (r < 0)
+        return r;
+    r = install_files(&to_record, &json, &to_action, record);
+    unlinkat(actions, to_action.beside, 0);
+    unlinkat(records, to_record.beside, 0);
+    return r < 0 ? err_errno(err, -r, "cannot write the action %s", name) : 0;
+}
+
+int action_record_remove(const char *home, const char *name, struct err *err)
+{
+    CLEANUP_CLOSE int actions = -1;
+    char path[PATH_MAX], file[NAME_MAX_LEN + 8];
+    struct stat st;
+    int r = path_make(home, name, path, err);
+
+    if (r == 0)
+        r = folders_open(home, ACTIONS, false, &actions, err);
+    if (r < 0)
+        return r;
+    snprintf(file, sizeof file, "%.*s.md", NAME_MAX_LEN, name);
+    if (unlinkat(actions, file, 0) < 0) {
+        if (errno != ENOENT)
+            return err_errno(err, errno, "cannot remove %s", file);
+        if (lstat(path, &st) < 0)
+            return err_set(err, ENOENT, "there is no action %s", name);
+    }
+    r = file_sync_dir(actions);
+    return r < 0 ? err_errno(err, -r, "cannot sync the folder of %s", file) : action_record_drop(home, name, err);
+}
+
+/* ---- after a crash ---- */
+
+static int repair_one(const char *home, int actions, const char *name, struct err *err)
+{
+    CLEANUP(action_record_free) struct action_record record = { .text = NULL };
+    char file[NAME_MAX_LEN + 8], hash[SHA256_TAGGED_MAX];
+
+    /* One that cannot be believed is told of when the action is used. */
+    if (action_record_get(home, name, &record, NULL) < 0)
+        return 0;
+    snprintf(file, sizeof file, "%.*s.md", NAME_MAX_LEN, name);
+    if (!is_there(actions, file))
+        return action_record_drop(home, name, err);
+    file_hash(actions, file, hash);
+    if (!record.replaces[0] || strcmp(hash, record.replaces) != 0 || !strcmp(hash, record.hash))
+        return 0;
+    return file_write_atomic(actions, file, record.text, record.text_len, 0600, err);
+}
+
+int action_record_repair(const char *home, struct err *err)
+{
+    CLEANUP_JSON json_t *names = NULL;
+    CLEANUP_CLOSE int records = -1;
+    CLEANUP_CLOSE int actions = -1;
+    const json_t *name = NULL;
+    size_t i = 0;
+    int r = folders_open(home, FOLDER, true, &records, err);
+
+    if (r == 0)
+        r = folders_open(home, ACTIONS, true, &actions, err);
+    if (r == 0)
+        r = action_record_names(home, &names, err);
+    if (r < 0)
+        return r;
+    folders_sweep(records);
+    folders_sweep(actions);
+    json_array_foreach(names, i, name)
+    {
+        r = repair_one(home, actions, json_string_value(name), err);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/reference.h"
 #include "base/toml.h"
 #include "crypt/digest.h"
+#include "store/folders.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +31,8 @@
 #define INDEX           INDEX_DIR "/connectors.json"
 #define TMP             "store/tmp"
 #define INDEX_MAX_BYTES (16u << 20)
+#define SIGNATURE       "signature.sig"
+#define SIGNATURE_MAX   4096
 #define HEX_LEN         64
 #define TAG_LEN         7 /* "sha256:" */
 #define TMP_NAME_BYTES  16
@@ -53,24 +56,6 @@ static int join(char out[PATH_MAX], const char *home, const char *relative, stru
 {
     if (snprintf(out, PATH_MAX, "%s/%s", home, relative) >= PATH_MAX)
         return err_set(err, ENAMETOOLONG, "the path of the home is too long");
-    return 0;
-}
-
-/* Creates a folder of the store, below a home that exists. */
-static int make_dir(const char *home, const char *relative, char ret_path[PATH_MAX], struct err *err)
-{
-    int r = join(ret_path, home, relative, err);
-
-    return r < 0 ? r : file_make_dirs(ret_path, 0700, err);
-}
-
-static int open_dir(const char *path, int *ret_fd, struct err *err)
-{
-    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0)
-        return err_errno(err, errno, "cannot open %s", path);
-    *ret_fd = fd;
     return 0;
 }
 
@@ -134,7 +119,7 @@ int store_find(const char *home, const char *hash, struct store_connector *ret_c
     if (r < 0)
         return r;
     snprintf(found.hash, sizeof(found.hash), "%s", hash);
-    found.is_signed = !fstatat(dirfd, "signature.sig", &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode);
+    found.is_signed = !fstatat(dirfd, SIGNATURE, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode);
     *ret_connector = found;
     return 0;
 }
@@ -198,16 +183,12 @@ static int index_update(const char *home, const json_t *list, struct err *err)
     CLEANUP(buf_free) struct buf text = BUF_INIT(INDEX_MAX_BYTES);
     CLEANUP_JSON json_t *index = index_of(list);
     CLEANUP_CLOSE int dirfd = -1;
-    char path[PATH_MAX];
-    int r = make_dir(home, INDEX_DIR, path, err);
+    int r = folders_open(home, INDEX_DIR, false, &dirfd, err);
 
     if (r < 0)
         return r;
     if (!index || json_write_canonical(index, &text) < 0 || buf_add_char(&text, '\n') < 0)
         return err_set(err, ENOMEM, "out of memory");
-    r = open_dir(path, &dirfd, err);
-    if (r < 0)
-        return r;
     if (!file_read(dirfd, "connectors.json", &old, NULL) && old.len == text.len && !memcmp(buf_str(&old), text.data, text.len))
         return 0;
     return file_write_atomic(dirfd, "connectors.json", text.data, text.len, 0600, err);
@@ -229,12 +210,13 @@ int store_list(const char *home, json_t **ret_list, struct err *err)
     return 0;
 }
 
-static int reindex(const char *home, struct err *err)
+/* The index is a cache: one that cannot be written now is made at the next listing. */
+static void reindex(const char *home)
 {
     CLEANUP_JSON json_t *list = NULL;
-    int r = scan(home, &list, err);
 
-    return r < 0 ? r : index_update(home, list, err);
+    if (scan(home, &list, NULL) == 0)
+        index_update(home, list, NULL);
 }
 
 /* ---- putting and removing ---- */
@@ -247,7 +229,7 @@ static int write_files(
     if (r >= 0)
         r = file_write_atomic(dirfd, "manifest.toml", manifest->data, manifest->len, 0600, err);
     if (r >= 0 && signature)
-        r = file_write_atomic(dirfd, "signature.sig", signature->data, signature->len, 0600, err);
+        r = file_write_atomic(dirfd, SIGNATURE, signature->data, signature->len, 0600, err);
     return r;
 }
 
@@ -260,31 +242,33 @@ static int move_in(int tmpfd, const char *name, int connectorsfd, const char *he
     return r < 0 ? err_errno(err, -r, "cannot sync the store") : 0;
 }
 
+static void name_at_random(char out[2 * TMP_NAME_BYTES + 1])
+{
+    uint8_t random[TMP_NAME_BYTES];
+
+    random_bytes(random, sizeof(random));
+    hex_encode(random, sizeof(random), out);
+}
+
 static int put_new(const char *home, const char *hex, const struct buf *wasm, const struct buf *manifest,
     const struct buf *signature, struct err *err)
 {
-    char tmp[PATH_MAX], connectors[PATH_MAX], name[2 * TMP_NAME_BYTES + 1];
-    uint8_t random[TMP_NAME_BYTES];
+    char name[2 * TMP_NAME_BYTES + 1];
     CLEANUP_CLOSE int tmpfd = -1;
     CLEANUP_CLOSE int connectorsfd = -1;
     CLEANUP_CLOSE int dirfd = -1;
-    int r = make_dir(home, TMP, tmp, err);
+    int r = folders_open(home, TMP, false, &tmpfd, err);
 
     if (r >= 0)
-        r = make_dir(home, CONNECTORS, connectors, err);
-    if (r >= 0)
-        r = open_dir(tmp, &tmpfd, err);
+        r = folders_open(home, CONNECTORS, false, &connectorsfd, err);
     if (r < 0)
         return r;
-    connectorsfd = open(connectors, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (connectorsfd < 0)
-        return err_errno(err, errno, "cannot open %s", connectors);
-    random_bytes(random, sizeof(random));
-    hex_encode(random, sizeof(random), name);
+    name_at_random(name);
     if (mkdirat(tmpfd, name, 0700) < 0)
-        return err_errno(err, errno, "cannot make a folder in %s", tmp);
+        return err_errno(err, errno, "cannot make a folder in %s/" TMP, home);
     dirfd = openat(tmpfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    r = dirfd < 0 ? err_errno(err, errno, "cannot open a folder in %s", tmp) : write_files(dirfd, wasm, manifest, signature, err);
+    r = dirfd < 0 ? err_errno(err, errno, "cannot open a folder in %s/" TMP, home)
+                  : write_files(dirfd, wasm, manifest, signature, err);
     if (r >= 0)
         r = move_in(tmpfd, name, connectorsfd, hex, err);
     if (r < 0)
@@ -308,21 +292,40 @@ static bool holds_same(const char *home, const char *hash)
            !strcmp(own, hash);
 }
 
+/* The bytes are there; the signature beside them may be missing, damaged, or by a key that is not trusted any more. */
+static int renew_signature(const char *home, const char *hash, const struct buf *signature, struct err *err)
+{
+    CLEANUP(buf_free) struct buf old = BUF_INIT(SIGNATURE_MAX);
+    CLEANUP_CLOSE int dirfd = -1;
+    char dir[4096];
+    int r = signature ? folder_open(home, hash, dir, &dirfd, err) : 0;
+
+    if (!signature || r < 0)
+        return r;
+    if (!file_read(dirfd, SIGNATURE, &old, NULL) && old.len == signature->len && !memcmp(old.data, signature->data, old.len))
+        return 0;
+    return file_write_atomic(dirfd, SIGNATURE, signature->data, signature->len, 0600, err);
+}
+
+/* Whatever has this name goes to store/tmp with one rename and is taken apart there: nothing half removed is ever met. */
 static int remove_dir(const char *home, const char *hex, struct err *err)
 {
-    CLEANUP_CLOSE int dirfd = -1;
-    char path[PATH_MAX];
-    int r = join(path, home, CONNECTORS, err);
+    char name[2 * TMP_NAME_BYTES + 1];
+    CLEANUP_CLOSE int tmpfd = -1;
+    CLEANUP_CLOSE int connectorsfd = -1;
+    int r = folders_open(home, TMP, false, &tmpfd, err);
 
-    if (r >= 0 && (dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
-        r = errno == ENOENT ? 0 : err_errno(err, errno, "cannot open %s", path);
-    if (r < 0 || dirfd < 0)
+    if (r >= 0)
+        r = folders_open(home, CONNECTORS, false, &connectorsfd, err);
+    if (r < 0)
         return r;
-    r = file_remove_tree(dirfd, hex);
-    if (r < 0 && r != -ENOENT)
-        return err_errno(err, -r, "cannot remove %s/%s", path, hex);
-    file_sync_dir(dirfd);
-    return 0;
+    name_at_random(name);
+    if (renameat(connectorsfd, hex, tmpfd, name) < 0)
+        return errno == ENOENT ? 0 : err_errno(err, errno, "cannot remove %s/" CONNECTORS "/%s", home, hex);
+    r = file_sync_dir(connectorsfd);
+    if (file_remove_tree(tmpfd, name) == -ENOTDIR)
+        unlinkat(tmpfd, name, 0);
+    return r < 0 ? err_errno(err, -r, "cannot sync the store") : 0;
 }
 
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
@@ -348,9 +351,10 @@ int store_put(const char *home, const char *fqn, const char *version, const stru
         else if (r < 0)
             return r;
     }
-    r = reindex(home, err);
+    r = existed ? renew_signature(home, hash, signature, err) : 0;
     if (r < 0)
         return r;
+    reindex(home);
     snprintf(ret_hash, 72, "%s", hash);
     *ret_existed = existed;
     return 0;
@@ -358,11 +362,44 @@ int store_put(const char *home, const char *fqn, const char *version, const stru
 
 int store_remove(const char *home, const char *hash, struct err *err)
 {
-    struct store_connector connector;
-    int r = store_find(home, hash, &connector, err);
+    char dir[4096];
+    int r = store_folder(home, hash, dir, err);
 
+    /* What is no folder, or one with damaged files, is removed all the same. */
     if (r == -ENOENT || r == -EINVAL)
         return r;
     r = remove_dir(home, hash + TAG_LEN, err);
-    return r < 0 ? r : reindex(home, err);
+    if (r == 0)
+        reindex(home);
+    return r;
+}
+
+static void sweep_tmp(int tmpfd)
+{
+    int fd = openat(tmpfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *item;
+
+    while (dir && (item = readdir(dir)))
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0 && file_remove_tree(tmpfd, item->d_name) < 0)
+            unlinkat(tmpfd, item->d_name, 0);
+}
+
+int store_repair(const char *home, struct err *err)
+{
+    CLEANUP_CLOSE int tmpfd = -1;
+    CLEANUP_CLOSE int indexfd = -1;
+    char path[PATH_MAX];
+    int r = folders_open(home, TMP, true, &tmpfd, err);
+
+    if (r == 0)
+        r = folders_make(home, CONNECTORS, true, path, err);
+    if (r == 0)
+        r = folders_open(home, INDEX_DIR, true, &indexfd, err);
+    if (r < 0)
+        return r;
+    sweep_tmp(tmpfd);
+    folders_sweep(indexfd);
+    reindex(home);
+    return 0;
 }

@@ -21,7 +21,10 @@ struct store_connector {
 
 /* SHA-256(connector.wasm ‖ manifest.toml) as "sha256:<hex>". */
 int store_content_hash(const struct buf *wasm, const struct buf *manifest, char ret_hash[72]);
-/* Puts one connector, atomically; an identical one already there is fine (*ret_existed). Updates the index. */
+/*
+ * Puts one connector, atomically; an identical one already there is fine (*ret_existed), only its signature is replaced when it is another
+ * one. Updates the index.
+ */
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
     const struct buf *signature /* NULL: unsigned */, char ret_hash[72], bool *ret_existed, struct err *err);
 /* The folder of a pin, without looking at its files. -ENOENT when it is not installed; -EINVAL when it is no folder. */
@@ -31,5 +34,7 @@ int store_find(const char *home, const char *hash, struct store_connector *ret_c
 /* Array of {fqn, version, hash, signed}; rebuilds the index when it is missing or wrong. New reference. */
 int store_list(const char *home, json_t **ret_list, struct err *err);
 int store_remove(const char *home, const char *hash, struct err *err);
+/* Clears away what programs that were stopped left in store/tmp/; to be called while no other changes the home. */
+int store_repair(const char *home, struct err *err);
 
 #endif
