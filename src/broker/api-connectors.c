@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "broker/log.h"
+#include "broker/trusted.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 
 #include "base/banned.h"
 
-static json_t *used_by(const struct catalog_list *actions, const char *hash)
+json_t *api_connector_used_by(const struct catalog_list *actions, const char *hash)
 {
     json_t *list = json_array();
 
@@ -28,23 +29,39 @@ static json_t *used_by(const struct catalog_list *actions, const char *hash)
     return list;
 }
 
+void api_connector_state(json_t *row, const char *fqn, const char *version, int r, const struct err *err)
+{
+    const char *files = r == 0 || r == -EKEYREJECTED ? "intact" : r == -ENOENT ? "missing" : "changed";
+
+    json_object_set_new(row, "files", json_string(files));
+    if (r < 0)
+        json_object_set_new(row, "error", json_string(err->message));
+    if (r < 0 && err->hint[0])
+        json_object_set_new(row, "hint", json_string(err->hint));
+    else if (r < 0 && fqn && version && !trusted_is_local(fqn))
+        json_object_set_new(row, "hint", json_sprintf("`aileron connector install %s@v%s` restores it", fqn, version));
+    else if (r < 0)
+        json_object_set_new(row, "hint", json_string("install it again from its folder, or remove it"));
+}
+
 /* One connector; when its files cannot be trusted any more, what is wrong stands in the place of what it may do. */
 static json_t *connector_json(struct broker *broker, const struct catalog_list *actions, const json_t *item)
 {
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
-    bool is_signed = json_is_true(json_object_get(item, "signed"));
+    const char *fqn = json_get_str(item, "fqn");
+    bool is_signed = fqn && !trusted_is_local(fqn);
     const char *hash = json_get_str(item, "hash");
     struct err err = ERR_INIT;
-    json_t *row =
-        json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", json_get_str(item, "fqn"), "version", json_get_str(item, "version"),
-            "hash", hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by", used_by(actions, hash ? hash : ""));
+    json_t *row = json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", fqn, "version", json_get_str(item, "version"), "hash",
+        hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by",
+        api_connector_used_by(actions, hash ? hash : ""));
 
     if (!row || !hash)
         return row;
-    if (connectors_get(broker->connectors, hash, &connector, &err) < 0) {
-        json_object_set_new(row, "error", json_string(err.message));
+    int r = connectors_get(broker->connectors, hash, &connector, &err);
+    api_connector_state(row, fqn, json_get_str(item, "version"), r, &err);
+    if (r < 0)
         return row;
-    }
     CLEANUP_JSON json_t *manifest = manifest_to_json(connector->manifest);
     json_t *hosts = json_array();
     for (size_t i = 0; i < connector->manifest->hosts_len; i++)
@@ -142,7 +159,7 @@ void api_connector_remove(struct broker *broker, const struct api_request *reque
     if (!item)
         return;
     const char *hash = json_get_str(item, "hash");
-    CLEANUP_JSON json_t *users = used_by(&actions, hash);
+    CLEANUP_JSON json_t *users = api_connector_used_by(&actions, hash);
     if (json_array_size(users)) {
         api_reply_error(reply, 409, "in_use", "installed actions use this connector",
             "remove the actions first; aileron connector list names them");

@@ -55,8 +55,8 @@ api_fn api_health;
  *  "confinement":{"broker","keeper","worker"}, "overrides":[text…],"overrides_active":bool, "degraded":[{"what","do"}…], "restarts":{"keeper","worker"}}
  */
 api_fn api_status;
-/* {"actions":[{"name","version","intent","enabled","gated","kind","connectors":[{"fqn","version","hash","ops"}],"idempotent","read_only","source"?,"signed","unsigned"}…],
- *  "load_errors":[{"class","message","file","line"}…]}; an agent sees enabled ones only */
+/* {"actions":[{"name","version","intent","enabled","gated","kind","connectors":[{"fqn","version","hash","ops"}],"idempotent","read_only","source"?,"signed","unsigned","fqn"?}…],
+ *  "load_errors":[{"class":"bad_input|hash_mismatch|signature_failure","message","file","line","hint"?,"name"?,"signed"?,"fqn"?,"version"?,"authority"?}…]}; an agent sees enabled ones only */
 api_fn api_actions_list;
 /* one action: the list's fields plus "needs_credential","inputs","steps","approval","body","schema","description","mcp_name","hash","file" */
 api_fn api_action_get;
@@ -64,19 +64,29 @@ api_fn api_action_get;
 api_fn api_action_patch;
 /* DELETE → {"removed":name} */
 api_fn api_action_remove;
-/* POST {"path":absolute path of a .md, or folder of .md files,"local":true,"bind":{NAME:value}} → {"installed":[{"name","version","hash","unsigned":true,"updated":bool}…]} */
+/* POST {"path":absolute path of a .md, or folder of .md files,"local":true,"bind":{NAME:value},"force"?: also over a signed one} → {"installed":[{"name","version","hash","unsigned":true,"updated":bool}…]} */
 api_fn api_action_install;
 /* POST {"text","file"} → {"valid":bool,"errors":[{"class","message","file","line"}…]} */
 api_fn api_action_validate;
 /* POST {"args":{}, "as"?:binding, or its last part (the owner only)} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
 api_fn api_action_run;
-/* {"connectors":[{"fqn","version","hash","unsigned","credential","hosts","ops"?,"used_by":[action…]}…]} */
+/* {"connectors":[{"fqn","version","hash","unsigned","files":"intact|changed","credential"?,"hosts"?,"ops"?,"used_by":[action…],"error"?,"hint"?}…]} */
 api_fn api_connectors_list;
 /* POST {"plan","consent":"accepted|cancelled","trust"?:[{"authority","fingerprint"}],"only"?:[names]} → 202 {"plan"}; 409 trust_needed, not_ready. Or local: */
 /* POST {"path":absolute folder with connector.wasm and manifest.toml,"local":true,"name"?:"local://…","bind":{}} → {"fqn","version","hash","unsigned":true,"already_installed":bool} */
 api_fn api_connector_install;
 /* DELETE {hash} → {"removed":hash} */
 api_fn api_connector_remove;
+/*
+ * {"connectors":[{"fqn","version","hash","files":"intact|changed|missing","signature":"valid|unsigned|untrusted|invalid","signed","latest"?,
+ *  "latest_error"?,"newer":bool,"used_by":[action…],"error"?,"hint"?}…]}; asks the forge, each repository once
+ */
+api_fn api_connectors_check;
+/*
+ * POST → {"missing_connectors":[{"fqn","version","hash","needed_by":[action…]}],"missing_bindings":[{"connector_fqn","kind","command","needed_by"}],
+ *  "changed":[{"kind":"connector|action","class","message",…}],"vault_state","ok":bool}
+ */
+api_fn api_sync;
 /* POST {"ref","keys"?:[PEM or base64],"force"?} → 202 {"plan"} */
 api_fn api_connector_preview;
 /* POST {"ref","suite"?:bool,"keys"?,"force"?}, or {"path":absolute,"suite":true} of a local suite → 202 {"plan"} */

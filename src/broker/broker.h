@@ -118,6 +118,11 @@ int broker_receipt_service(struct broker *broker, const char *type, json_t *payl
 /* Answers a request whose receipt failed. */
 void broker_no_receipt(struct api_reply *reply, const struct err *err);
 
+/* Names of the actions that pin a connector. New reference. */
+json_t *api_connector_used_by(const struct catalog_list *actions, const char *hash);
+/* Adds "files", and "error" and "hint" for what connectors_get() said. `fqn` and `version` may be NULL. */
+void api_connector_state(json_t *row, const char *fqn, const char *version, int r, const struct err *err);
+
 /* Writes sessions.json; soon = within a minute, else now. */
 void broker_sessions_touched(struct broker *broker);
 int broker_sessions_save(struct broker *broker, struct err *err);
