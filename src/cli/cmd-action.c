@@ -1,4 +1,5 @@
-/* aileron action add|list|enable|disable|validate|remove. Show and run have files of their own. */
+/* aileron action list|enable|disable|validate|remove, and adding from files. Show, run and installing have files of their own. */
+#include "cli/action-add.h"
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "cli/rows.h"
@@ -36,6 +37,10 @@ static size_t put_errors(FILE *out, const json_t *errors)
             fprintf(out, "%s: ", place);
         }
         term_put(out, message ? message : "error");
+        if (json_get_str(error, "hint")) {
+            fputs("; ", out);
+            term_put(out, json_get_str(error, "hint"));
+        }
         fputc('\n', out);
     }
     return json_array_size(errors);
@@ -51,7 +56,7 @@ static int add_one(struct cli *cli, const char *word, const json_t *bind, json_t
 
     if (cli_absolute(word, &path, &err) < 0)
         return cli_fail(CODE_FAILED, &err);
-    body = json_pack("{s:s,s:b,s:O}", "path", path, "local", 1, "bind", bind);
+    body = json_pack("{s:s,s:b,s:b,s:O}", "path", path, "local", 1, "force", (int) args_has(cli->args, "force"), "bind", bind);
     if (!body)
         return cli_failf(CODE_USAGE, NULL, "the path is not valid UTF-8");
     code = cli_get(cli, "POST", "/v1/actions/install", body, &answer);
@@ -80,22 +85,15 @@ static void put_installed(FILE *out, const json_t *installed)
         fprintf(out, "%sUNSIGNED: nobody vouches for them%s\n", term_style(out, STYLE_WARN), term_end(out));
 }
 
-static int run_add(struct cli *cli)
+int action_add_local(struct cli *cli)
 {
     CLEANUP_JSON json_t *installed = json_array();
     CLEANUP_JSON json_t *answer = NULL;
     CLEANUP_JSON json_t *bind = NULL;
-    struct err err = ERR_INIT;
     const char *path;
     size_t cursor = 0;
-    int code;
+    int code = cli_pairs(cli, "bind", &bind);
 
-    if (!args_has(cli->args, "local")) {
-        err_set(&err, EINVAL, "this version adds actions from files only");
-        err_hint(&err, "aileron action add --local PATH");
-        return cli_usage(cli, &err);
-    }
-    code = cli_pairs(cli, "bind", &bind);
     while (!code && (path = args_next(cli->args, "local", &cursor)))
         code = add_one(cli, path, bind, installed);
     if (args_has(cli->args, "json")) {
@@ -107,21 +105,6 @@ static int run_add(struct cli *cli)
     }
     return code;
 }
-
-const struct command COMMAND_ACTION_ADD = {
-    .name = "action add",
-    .operands = "",
-    .about = "add actions from a file or a folder",
-    .details = "PATH is an action's .md file, or a folder of them. Names between @@ in a file are replaced before it is checked: @@FQN@@ by "
-               "the name of the connector, @@VERSION@@ and @@HASH@@ by those of the installed one, others by --bind. Actions added this way "
-               "have no signature. An action of the same name is replaced.",
-    .options = {
-        { "local", 0, "PATH", true, "the file, or a folder of files" },
-        { "bind", 0, "NAME=VALUE", true, "put VALUE where a file says @@NAME@@" },
-        OPTION_JSON,
-    },
-    .run = run_add,
-};
 
 static void put_list_row(struct table *table, const json_t *item)
 {
@@ -141,7 +124,7 @@ static void put_list_row(struct table *table, const json_t *item)
     table_cell_style(table, gated ? "needs you" : "", STYLE_WARN);
     table_cell(table, json_get_str(item, "intent"));
     table_cell(table, buf_str(&connectors));
-    table_cell_style(table, is_unsigned ? "UNSIGNED" : "yes", is_unsigned ? STYLE_WARN : STYLE_GOOD);
+    table_cell_style(table, is_unsigned ? "UNSIGNED" : "valid", is_unsigned ? STYLE_WARN : STYLE_GOOD);
 }
 
 static int run_list(struct cli *cli)
@@ -153,7 +136,7 @@ static int run_list(struct cli *cli)
         { "GATE", false, 0 },
         { "INTENT", false, 16 },
         { "CONNECTOR", false, 14 },
-        { "SIGNED", false, 0 },
+        { "SIGNATURE", false, 0 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     CLEANUP_JSON json_t *answer = NULL;

@@ -1,5 +1,6 @@
-/* aileron connector install|list|remove: what is in the store. */
+/* aileron connector install|list|check|remove: what is in the store. */
 #include "cli/cli.h"
+#include "cli/install.h"
 #include "cli/print.h"
 #include "cli/rows.h"
 #include "cli/table.h"
@@ -11,6 +12,42 @@
 
 const struct command COMMAND_CONNECTOR = { .name = "connector", .operands = "", .about = "Connectors: what carries actions out" };
 
+/* Exactly one of REF and --local, and of the options only those that belong to it. */
+static int check_form(struct cli *cli)
+{
+    static const char *const LOCAL[] = { "name", "bind" };
+    const char *ref = args_word(cli->args, 0);
+    struct err err = ERR_INIT;
+
+    if (!ref == !args_has(cli->args, "local"))
+        err_set(&err, EINVAL, "%s", ref ? "a reference and --local do not go together" : "which one?");
+    for (size_t i = 0; ref && i < ARRAY_LEN(LOCAL); i++)
+        if (args_has(cli->args, LOCAL[i]))
+            err_set(&err, EINVAL, "--%s goes with --local", LOCAL[i]);
+    if (!ref && args_has(cli->args, "key"))
+        err_set(&err, EINVAL, "--key goes with a reference; what is local has no signature");
+    if (!err.message[0])
+        return CODE_DONE;
+    err_hint(&err, "aileron connector install github://OWNER/REPO@latest, or --local DIR");
+    return cli_usage(cli, &err);
+}
+
+static int install_ref(struct cli *cli, const char *ref)
+{
+    struct install install = { .route = "/v1/connectors" };
+    CLEANUP_JSON json_t *body = NULL;
+    CLEANUP_JSON json_t *keys = NULL;
+    int code = install_begin(cli);
+
+    if (!code)
+        code = plan_keys(cli, &keys);
+    if (code)
+        return code;
+    body = json_pack("{s:s, s:O, s:b}", "ref", ref, "keys", keys, "force", (int) args_has(cli->args, "force"));
+    install.body = body;
+    return install_run(cli, &install);
+}
+
 static int run_install(struct cli *cli)
 {
     const char *folder = args_value(cli->args, "local"), *name = args_value(cli->args, "name");
@@ -19,19 +56,19 @@ static int run_install(struct cli *cli)
     CLEANUP_JSON json_t *answer = NULL;
     CLEANUP_FREE char *path = NULL;
     struct err err = ERR_INIT;
-    int code;
+    int code = check_form(cli);
 
-    if (!folder) {
-        err_set(&err, EINVAL, "this version installs connectors from a folder only");
-        err_hint(&err, "aileron connector install --local DIR");
-        return cli_usage(cli, &err);
-    }
+    if (code)
+        return code;
+    if (!folder)
+        return install_ref(cli, args_word(cli->args, 0));
     code = cli_pairs(cli, "bind", &bind);
     if (code)
         return code;
     if (cli_absolute(folder, &path, &err) < 0)
         return cli_fail(CODE_FAILED, &err);
-    body = json_pack("{s:s,s:b,s:O,s:s*}", "path", path, "local", 1, "bind", bind, "name", name);
+    body = json_pack("{s:s,s:b,s:b,s:O,s:s*}", "path", path, "local", 1, "force", (int) args_has(cli->args, "force"), "bind",
+        bind, "name", name);
     if (!body)
         return cli_failf(CODE_USAGE, NULL, "the path or name is not valid UTF-8");
     code = cli_get(cli, "POST", "/v1/connectors/install", body, &answer);
@@ -52,26 +89,72 @@ static int run_install(struct cli *cli)
 
 const struct command COMMAND_CONNECTOR_INSTALL = {
     .name = "connector install",
-    .operands = "",
-    .about = "install a connector from a folder",
-    .details = "DIR holds connector.wasm and manifest.toml. A connector installed this way has no signature and lives under a local:// name "
-               "only, the one of its manifest or that of --name. Names between @@ in the manifest are replaced by the values of --bind "
-               "before it is checked.",
+    .operands = "[REF]",
+    .about = "install a connector, from a forge or from a folder",
+    .details = "REF is github://OWNER/REPO[/PATH]@VERSION; @latest takes the newest release. Its signature is checked before anything else is looked "
+               "at. A publisher whom you do not trust yet is shown with the fingerprint of the key, and nothing is installed before you "
+               "have seen what it is and said yes. --key gives the publisher's key from a file, in place of the one in the repository.\n"
+               "\n"
+               "With --local, DIR holds connector.wasm and manifest.toml. A connector installed this way has no signature and lives under a "
+               "local:// name only, the one of its manifest or that of --name. Names between @@ in the manifest are replaced by the values of "
+               "--bind before it is checked.\n"
+               "\n"
+               "Examples:\n"
+               "  aileron connector install github://acme/tools@latest\n"
+               "  aileron connector install github://acme/tools@1.2.0 --key acme.pub --yes\n"
+               "  aileron connector install --local ./my-connector --bind HOST=api.example.com:443",
+    .words_max = 1,
     .options = {
+        { "key", 0, "FILE", true, "a publisher's key that you trust" },
         { "local", 0, "DIR", false, "the folder" },
         { "name", 0, "local://NAME", false, "the name to install it under" },
         { "bind", 0, "NAME=VALUE", true, "put VALUE where the manifest says @@NAME@@" },
+        { "force", 0, NULL, false, "also when it is installed already; never past a failed check" },
+        { "yes", 'y', NULL, false, "trust and consent without being asked" },
         OPTION_JSON,
     },
     .run = run_install,
 };
+
+/* In one word, whether it can run: its files and whose signature they bear. */
+static void put_signature(struct table *table, const json_t *item)
+{
+    const char *files = json_get_str(item, "files");
+
+    if (files && strcmp(files, "intact") != 0)
+        table_cell_style(table, !strcmp(files, "missing") ? "MISSING" : "CHANGED", STYLE_BAD);
+    else if (json_get_str(item, "error"))
+        table_cell_style(table, "INVALID", STYLE_BAD);
+    else if (!json_is_true(json_object_get(item, "signed")))
+        table_cell_style(table, "UNSIGNED", STYLE_WARN);
+    else
+        table_cell_style(table, "valid", STYLE_GOOD);
+}
+
+/* "FQN@VERSION: what is wrong" of each that is refused. */
+static void put_refused(const json_t *connectors)
+{
+    const json_t *item;
+    size_t i;
+
+    fflush(stdout);
+    json_array_foreach((json_t *) connectors, i, item)
+    {
+        const char *error = json_get_str(item, "error"), *hint = json_get_str(item, "hint");
+
+        if (!error)
+            continue;
+        cli_note("%s@%s: %s%s%s", json_get_str(item, "fqn") ? json_get_str(item, "fqn") : "?",
+            json_get_str(item, "version") ? json_get_str(item, "version") : "?", error, hint ? "; " : "", hint ? hint : "");
+    }
+}
 
 static int run_list(struct cli *cli)
 {
     static const struct table_column COLUMNS[] = {
         { "CONNECTOR", false, 16 },
         { "VERSION", false, 0 },
-        { "SIGNED", false, 0 },
+        { "SIGNATURE", false, 0 },
         { "CREDENTIAL", false, 0 },
         { "HOSTS", false, 12 },
         { "USED BY", false, 12 },
@@ -91,12 +174,11 @@ static int run_list(struct cli *cli)
     {
         CLEANUP_FREE char *hosts = print_list(json_object_get(item, "hosts"));
         CLEANUP_FREE char *used_by = print_list(json_object_get(item, "used_by"));
-        bool is_unsigned = json_is_true(json_object_get(item, "unsigned"));
 
         table_row(table);
         table_cell(table, json_get_str(item, "fqn"));
         table_cell(table, json_get_str(item, "version"));
-        table_cell_style(table, is_unsigned ? "UNSIGNED" : "yes", is_unsigned ? STYLE_WARN : STYLE_GOOD);
+        put_signature(table, item);
         table_cell(table, json_get_str(item, "credential"));
         table_cell(table, hosts);
         table_cell(table, used_by);
@@ -106,15 +188,79 @@ static int run_list(struct cli *cli)
         fputs("no connectors are installed\n", cli->out);
         return CODE_DONE;
     }
-    return table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
+    if (table_print(table, cli->out, term_width(cli->out)) < 0)
+        return CODE_FAILED;
+    put_refused(json_object_get(answer, "connectors"));
+    return CODE_DONE;
 }
 
 const struct command COMMAND_CONNECTOR_LIST = {
     .name = "connector list",
     .operands = "",
     .about = "list installed connectors",
+    .details = "One whose files were changed, or whose publisher is not trusted any more, is INVALID and never runs; what is "
+               "wrong with it is told "
+               "on standard error.",
     .options = { OPTION_JSON },
     .run = run_list,
+};
+
+/* What a row says about one connector; true when it can run. */
+static bool put_check_row(struct table *table, const json_t *item)
+{
+    CLEANUP_FREE char *used_by = print_list(json_object_get(item, "used_by"));
+    const char *latest = json_get_str(item, "latest"), *error = json_get_str(item, "error");
+
+    table_row(table);
+    table_cell(table, json_get_str(item, "fqn"));
+    table_cell(table, json_get_str(item, "version"));
+    put_signature(table, item);
+    if (json_is_true(json_object_get(item, "newer")))
+        table_cell_style(table, latest, STYLE_WARN);
+    else
+        table_cell(table, latest ? "newest" : json_get_str(item, "latest_error"));
+    table_cell(table, used_by);
+    return !error;
+}
+
+static int run_check(struct cli *cli)
+{
+    static const struct table_column COLUMNS[] = {
+        { "CONNECTOR", false, 16 },
+        { "VERSION", false, 0 },
+        { "SIGNATURE", false, 0 },
+        { "NEWER", false, 12 },
+        { "USED BY", false, 12 },
+    };
+    CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
+    CLEANUP_JSON json_t *answer = NULL;
+    bool all_good = true;
+    const json_t *item;
+    size_t i;
+    int code = cli_get(cli, "GET", "/v1/connectors/check", NULL, &answer);
+
+    if (code)
+        return code;
+    json_array_foreach(json_object_get(answer, "connectors"), i, item) all_good &= put_check_row(table, item);
+    if (args_has(cli->args, "json"))
+        code = print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
+    else if (!table_rows(table))
+        fputs("no connectors are installed\n", cli->out);
+    else
+        code = table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
+    put_refused(json_object_get(answer, "connectors"));
+    return all_good ? code : CODE_FAILED;
+}
+
+const struct command COMMAND_CONNECTOR_CHECK = {
+    .name = "connector check",
+    .operands = "",
+    .about = "check files and signatures of installed connectors, and ask for newer versions",
+    .details = "Exits 1 when one of them cannot run. Newer versions are asked for where they come from; actions say which "
+               "version they use, so "
+               "a newer connector comes with newer actions: aileron action update --all.",
+    .options = { OPTION_JSON },
+    .run = run_check,
 };
 
 static bool ends_with(const char *text, const char *suffix)
