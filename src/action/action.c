@@ -76,6 +76,22 @@ bool action_is_idempotent(const struct action *action)
     return true;
 }
 
+size_t action_keys_of_ours(const struct action *action, const char *ret_keys[ACTION_KEYS_OF_OURS_MAX])
+{
+    bool read_only = false;
+    size_t len = 0;
+
+    for (size_t i = 0; i < action->steps_len; i++)
+        read_only |= action->steps[i].has_read_only;
+    if (read_only)
+        ret_keys[len++] = "execute.read_only";
+    if (action->has_kind)
+        ret_keys[len++] = "approval.kind";
+    if (action->preview && action->preview->bind_len > 0)
+        ret_keys[len++] = "approval.preview.bind";
+    return len;
+}
+
 bool action_is_read_only(const struct action *action)
 {
     for (size_t i = 0; i < action->steps_len; i++)

@@ -33,7 +33,7 @@ struct action_step {
     char *id, *connector, *op;
     const struct action_require *require; /* the entry that `connector` names */
     bool has_idempotent, idempotent;      /* the step's own word */
-    bool read_only;
+    bool has_read_only, read_only;
     json_t *inputs; /* template object, may be NULL */
 };
 
@@ -62,7 +62,8 @@ struct action {
     size_t inputs_len;
     struct action_step *steps;
     size_t steps_len;
-    bool gated; /* approval.required */
+    bool gated;    /* approval.required */
+    bool has_kind; /* the file says it, it is not derived */
     enum approval_kind kind;
     struct action_preview *preview; /* NULL without one */
 };
@@ -76,6 +77,12 @@ DEFINE_CLEANUP_PTR(struct action, action_free)
 /* True when every step says idempotent / read_only of itself. */
 bool action_is_idempotent(const struct action *action);
 bool action_is_read_only(const struct action *action);
+/*
+ * The keys of this file that the shared format does not have (SPEC §4), so that another program refuses it: dotted, as a person
+ * writes them. Returns how many; the texts are constants.
+ */
+#define ACTION_KEYS_OF_OURS_MAX 3
+size_t action_keys_of_ours(const struct action *action, const char *ret_keys[ACTION_KEYS_OF_OURS_MAX]);
 /* JSON Schema of the arguments (SPEC §4). New reference. */
 json_t *action_schema(const struct action *action);
 /* Tool description: body, or intent when empty; gated ones say that a person must approve. malloc'd. */

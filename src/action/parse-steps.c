@@ -124,6 +124,7 @@ static int step_read(struct parse *parse, const struct toml_node *table, struct 
         r = template_read(parse, table, "inputs", &step->inputs);
     step->has_idempotent = toml_get(table, "idempotent") != NULL;
     toml_read_bool(table, "idempotent", &step->idempotent);
+    step->has_read_only = toml_get(table, "read_only") != NULL;
     toml_read_bool(table, "read_only", &step->read_only);
     return r < 0 ? r : toml_read_text(table, "id", parse->file, &step->id, parse->err);
 }
@@ -334,6 +335,7 @@ int parse_approval(struct parse *parse, const struct toml_node *root)
     if (r < 0)
         return r;
     toml_read_bool(approval, "required", &parse->action->gated);
+    parse->action->has_kind = toml_get(approval, "kind") != NULL;
     r = kind_read(parse, approval);
     return r < 0 ? r : preview_parse(parse, approval);
 }

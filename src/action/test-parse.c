@@ -395,6 +395,7 @@ static void test_kinds(void **state)
             0);
         action = parse_good(buf_str(&text));
         assert_int_equal(action->kind, kinds[i].kind);
+        assert_int_equal(action->has_kind, kinds[i].explicit_kind[0] != '\0');
         assert_null(action->preview);
         assert_null(action->source);
         assert_true(action_is_idempotent(action) && action_is_read_only(action));
@@ -425,6 +426,23 @@ static void test_no_execute(void **state)
     assert_null(action);
 }
 
+static void test_keys_of_ours(void **state)
+{
+    const char *keys[ACTION_KEYS_OF_OURS_MAX] = { NULL };
+    CLEANUP_PTR(action_free) struct action *all = parse_good(full), *none = NULL;
+    /* "kind" and "read_only" in the body, or as an input's name, are not keys. */
+    none = parse_good("+++\nname = \"a\"\nversion = \"1.0.0\"\n[[requires.connectors]]\nname = \"local://c\"\nversion = "
+                      "\"1.0.0\"\nhash = \"" HASH "\"\ncapabilities = [\"x\"]\n[match]\nintent = \"i\"\n[[inputs]]\n"
+                      "name = \"kind\"\ntype = \"string\"\ndescription = \"d\"\n[[execute]]\nid = \"x\"\n"
+                      "connector = \"local://c\"\nop = \"x\"\nidempotent = true\n[approval]\nrequired = true\n+++\n\n"
+                      "kind = \"action\"\nread_only = true\n");
+
+    assert_int_equal(action_keys_of_ours(all, keys), 2);
+    assert_string_equal(keys[0], "execute.read_only");
+    assert_string_equal(keys[1], "approval.preview.bind");
+    assert_int_equal(action_keys_of_ours(none, keys), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_file_name),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_no_execute),
+        cmocka_unit_test(test_keys_of_ours),
     };
 
     return cmocka_run_group_tests_name("action/parse", tests, NULL, NULL);

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,9 +34,29 @@ const struct command COMMAND_PUBLISH = { .name = "publish",
     .about = "For publishers: keys, signatures and archives of connectors and actions",
     .details = "docs/publishing-a-connector.md walks through a release." };
 
+/* ---- signals ---- */
+
+/* Files that belong together are written without a Ctrl-C between them: it takes effect right afterwards. */
+static sigset_t signals_hold(void)
+{
+    sigset_t held, before;
+
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    return before;
+}
+
+static void signals_release(const sigset_t *before)
+{
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
+
 /* ---- keygen ---- */
 
-/* Writes a file that must not be there yet. */
+/* Writes a file that must not be there yet; a link counts as being there. */
 static int file_create(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
 {
     CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -58,6 +79,7 @@ static int file_create(const char *path, const void *data, size_t len, mode_t mo
     return 0;
 }
 
+/* Both halves or neither. */
 static int keys_write(const struct secret *seed, const char *key_path, const char *public_path, struct err *err)
 {
     CLEANUP_PTR(secret_free) struct secret *text = NULL;
@@ -71,11 +93,13 @@ static int keys_write(const struct secret *seed, const char *key_path, const cha
         r = pem_write_private(seed, &text);
     if (r < 0)
         return err_errno(err, -r, "cannot make the key");
-    if (access(public_path, F_OK) == 0)
-        return err_set(err, EEXIST, "%s is there already, and a key is never overwritten", public_path);
+    CLEANUP(signals_release) sigset_t held = signals_hold();
     r = file_create(key_path, secret_bytes(text), secret_len(text), 0600, err);
-    if (r == 0)
-        r = file_create(public_path, public_text.data, public_text.len, 0644, err);
+    if (r < 0)
+        return r;
+    r = file_create(public_path, public_text.data, public_text.len, 0644, err);
+    if (r < 0)
+        unlink(key_path);
     return r;
 }
 
@@ -201,15 +225,12 @@ static int pairs_make(struct cli *cli, struct publish_pairs *pairs, struct err *
 /* OUT/aileron.tar.gz of a connector, OUT/actions/NAME/aileron.tar.gz of an action. malloc'd. */
 static int out_path(const char *out, const struct publish_item *item, char **ret_path, struct err *err)
 {
-    CLEANUP_FREE char *dir = NULL;
-    int r = 0;
+    char *path = NULL;
 
-    if (asprintf(&dir, "%s%s%s", out, item->is_action ? "/actions/" : "", item->is_action ? item->name : "") < 0)
+    if (asprintf(&path, "%s%s%s/" ARCHIVE, out, item->is_action ? "/actions/" : "", item->is_action ? item->name : "") < 0)
         return err_set(err, ENOMEM, "out of memory");
-    r = file_make_dirs(dir, 0755, err);
-    if (r == 0 && asprintf(ret_path, "%s/" ARCHIVE, dir) < 0)
-        r = err_set(err, ENOMEM, "out of memory");
-    return r;
+    *ret_path = path;
+    return 0;
 }
 
 /* The tag of the release: of a connector that lies deeper than its repository, and of every action, with its path. */
@@ -223,40 +244,128 @@ static char *tag_of(const struct publish_item *item)
     return n < 0 ? NULL : tag;
 }
 
+/* Keys by which another implementation of the format refuses the file. */
+static json_t *keys_of_ours(const struct publish_item *item)
+{
+    json_t *list = item->keys_of_ours_len > 0 ? json_array() : NULL;
+
+    for (size_t i = 0; i < item->keys_of_ours_len; i++)
+        json_array_append_new(list, json_string(item->keys_of_ours[i]));
+    return list;
+}
+
 static int item_report(json_t *list, const struct publish_item *item, const char *path)
 {
     CLEANUP_FREE char *tag = tag_of(item);
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*}", "kind", item->is_action ? "action" : "connector", "name",
-        item->name, "version", item->version, "hash", item->hash, "tag", tag, "archive", path);
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:o*}", "kind", item->is_action ? "action" : "connector", "name", item->name,
+            "version", item->version, "hash", item->hash, "tag", tag, "archive", path, "keys_of_ours", keys_of_ours(item));
 
     return json_array_append_new(list, row) < 0 ? -ENOMEM : 0;
 }
+
+/* Everything is made in memory first: one file that is wrong leaves the folder as it was. */
+struct packed {
+    char *target;
+    struct buf archive;
+};
 
 struct packing {
     const struct publish_pairs *pairs;
     const struct secret *seed;
     const char *out;
     json_t *list;
+    struct packed *done;
+    size_t done_len;
 };
 
-static int pack_one(const struct packing *packing, const char *path, struct err *err)
+static void packing_free(struct packing *packing)
+{
+    for (size_t i = 0; i < packing->done_len; i++) {
+        free(packing->done[i].target);
+        buf_free(&packing->done[i].archive);
+    }
+    free(packing->done);
+}
+
+static int target_add(struct packing *packing, const struct publish_item *item, const char *path, struct err *err)
+{
+    struct packed *packed = &packing->done[packing->done_len];
+    int r = out_path(packing->out, item, &packed->target, err);
+
+    for (size_t i = 0; r == 0 && i < packing->done_len; i++)
+        if (!strcmp(packing->done[i].target, packed->target)) {
+            r = err_set(err, EEXIST, "%s would be written to %s, as what was named before it", path, packed->target);
+            err_hint(err, "pack connectors one at a time, each with an --out of its own");
+        }
+    if (r < 0)
+        free(packed->target);
+    else
+        packing->done_len++;
+    return r;
+}
+
+/* An archive that an installation would refuse is not handed out: it is unpacked again as there. */
+static int archive_check(const struct buf *archive, const struct publish_item *item, const char *path, struct err *err)
+{
+    CLEANUP(publish_item_free) struct publish_item again = { .name = NULL };
+    int r = publish_unpack(archive, path, &again, err);
+
+    if (r == 0 && strcmp(again.hash, item->hash) != 0)
+        r = err_set(err, EIO, "%s came out of its archive as something else", path);
+    return r;
+}
+
+static int pack_one(struct packing *packing, const char *path, struct err *err)
 {
     CLEANUP(publish_item_free) struct publish_item item = { .name = NULL };
-    CLEANUP(buf_free) struct buf archive = BUF_INIT(LIMIT_WASM_BYTES);
-    CLEANUP_FREE char *target = NULL;
+    struct buf *archive = NULL;
     int r = publish_read(path, packing->pairs, &item, err);
 
     if (r == 0)
         r = publish_sign(&item, packing->seed, err);
     if (r == 0)
-        r = box_pack(&item.box, &archive, err);
+        r = target_add(packing, &item, path, err);
+    if (r < 0)
+        return r;
+    archive = &packing->done[packing->done_len - 1].archive;
+    *archive = (struct buf) BUF_INIT(LIMIT_WASM_BYTES);
+    r = box_pack(&item.box, archive, err);
     if (r == 0)
-        r = out_path(packing->out, &item, &target, err);
-    if (r == 0)
-        r = file_write_atomic(AT_FDCWD, target, archive.data, archive.len, 0644, err);
-    if (r == 0 && item_report(packing->list, &item, target) < 0)
+        r = archive_check(archive, &item, path, err);
+    if (r == 0 && item_report(packing->list, &item, packing->done[packing->done_len - 1].target) < 0)
         r = err_set(err, ENOMEM, "out of memory");
     return r;
+}
+
+static int packed_write(const struct packing *packing, struct err *err)
+{
+    CLEANUP(signals_release) sigset_t held = signals_hold();
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < packing->done_len; i++) {
+        const struct packed *packed = &packing->done[i];
+        CLEANUP_FREE char *dir = strdup(packed->target);
+
+        if (!dir)
+            return err_set(err, ENOMEM, "out of memory");
+        *strrchr(dir, '/') = '\0';
+        r = file_make_dirs(dir, 0755, err);
+        if (r == 0)
+            r = file_write_atomic(AT_FDCWD, packed->target, packed->archive.data, packed->archive.len, 0644, err);
+    }
+    return r;
+}
+
+static void keys_print(struct cli *cli, const json_t *row)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(VALUE_BYTES);
+    const json_t *keys = json_object_get(row, "keys_of_ours"), *key = NULL;
+    size_t i = 0;
+
+    json_array_foreach((json_t *) keys, i, key) buf_printf(&text, "%s%s", i > 0 ? ", " : "", json_string_value(key));
+    if (text.len > 0)
+        print_fieldf(cli->out, "only Aileron", "%s", buf_str(&text));
 }
 
 static void items_print(struct cli *cli, const json_t *list)
@@ -272,7 +381,33 @@ static void items_print(struct cli *cli, const json_t *list)
             print_field(cli->out, "archive", json_get_str(row, "archive"));
         if (json_get_str(row, "tag"))
             print_field(cli->out, "release tag", json_get_str(row, "tag"));
+        keys_print(cli, row);
     }
+}
+
+/* A signature by another key than the one that people are shown is of no use to them. */
+static void key_compare(const struct secret *seed)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(PUB_BYTES);
+    struct keyring_key shown, used;
+    struct err err = ERR_INIT;
+
+    if (file_read(AT_FDCWD, PUBLIC_FILE, &text, &err) < 0 || keyring_key_read(buf_str(&text), text.len, &shown, &err) < 0)
+        return;
+    if (sign_public(seed, used.raw) == 0 && memcmp(used.raw, shown.raw, sizeof used.raw) != 0)
+        cli_note("Signed with another key than the one in " PUBLIC_FILE ": who trusts only that one cannot install this.");
+}
+
+static int pack_all(struct cli *cli, struct packing *packing, struct err *err)
+{
+    int r = 0;
+
+    packing->done = calloc(args_words(cli->args), sizeof *packing->done);
+    if (!packing->done)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < args_words(cli->args); i++)
+        r = pack_one(packing, args_word(cli->args, i), err);
+    return r < 0 ? r : packed_write(packing, err);
 }
 
 static int run_pack(struct cli *cli)
@@ -286,11 +421,12 @@ static int run_pack(struct cli *cli)
 
     if (r == 0)
         r = publish_key_read(key ? key : KEY_FILE, &seed, &err);
-    const struct packing packing = { &pairs, seed, out ? out : "dist", list };
-    for (size_t i = 0; r == 0 && i < args_words(cli->args); i++)
-        r = pack_one(&packing, args_word(cli->args, i), &err);
+    CLEANUP(packing_free) struct packing packing = { &pairs, seed, out ? out : "dist", list, NULL, 0 };
+    if (r == 0)
+        r = pack_all(cli, &packing, &err);
     if (r < 0)
         return cli_fail(CODE_FAILED, &err);
+    key_compare(seed);
     if (args_has(cli->args, "json"))
         return print_json(cli->out, list) < 0 ? CODE_FAILED : CODE_DONE;
     items_print(cli, list);
@@ -305,7 +441,9 @@ const struct command COMMAND_PUBLISH_PACK = {
         "PATH is the folder of a connector (connector.wasm, manifest.toml) or an action's .md file. Placeholders "
         "@@NAME@@ are filled in before anything is hashed; one that is left over is an error. @@FQN@@ and @@VERSION@@ come "
         "from --fqn and --version; for actions, these and @@HASH@@ come from --connector, the archive of the connector "
-        "that they pin.\n"
+        "that they pin. Nothing is written unless all of them are right.\n"
+        "\n"
+        "\"only Aileron\" names the keys of an action that other programs with the same format do not know, and refuse it for.\n"
         "\n"
         "Each archive is what `aileron connector install` and `aileron action add` expect: attach it to the release with the tag "
         "that is printed, as " ARCHIVE ".",

@@ -104,6 +104,7 @@ static int action_identify(struct publish_item *item, const char *file, struct e
             return r;
     }
     item->is_action = true;
+    item->keys_of_ours_len = action_keys_of_ours(action, item->keys_of_ours);
     item->name = strdup(action->name);
     item->version = strdup(action->version);
     r = sha256(text->data, text->len, hash);
@@ -184,15 +185,12 @@ int publish_read(const char *path, const struct publish_pairs *pairs, struct pub
     return 0;
 }
 
-int publish_open(const char *path, struct publish_item *ret_item, struct err *err)
+int publish_unpack(const struct buf *archive, const char *path, struct publish_item *ret_item, struct err *err)
 {
     CLEANUP(publish_item_free) struct publish_item item = { .name = NULL };
-    CLEANUP(buf_free) struct buf archive = BUF_INIT(LIMIT_WASM_BYTES);
     bool is_action = false, is_connector = false;
-    int r = file_read(AT_FDCWD, path, &archive, err);
+    int r = box_unpack(archive->data, archive->len, NAMES, &item.box, err);
 
-    if (r == 0)
-        r = box_unpack(archive.data, archive.len, NAMES, &item.box, err);
     if (r < 0) {
         err_prefix(err, "%s", path);
         return r;
@@ -208,6 +206,14 @@ int publish_open(const char *path, struct publish_item *ret_item, struct err *er
     *ret_item = item;
     item = (struct publish_item){ .name = NULL };
     return 0;
+}
+
+int publish_open(const char *path, struct publish_item *ret_item, struct err *err)
+{
+    CLEANUP(buf_free) struct buf archive = BUF_INIT(LIMIT_WASM_BYTES);
+    int r = file_read(AT_FDCWD, path, &archive, err);
+
+    return r < 0 ? r : publish_unpack(&archive, path, ret_item, err);
 }
 
 /* ---- signatures ---- */
@@ -271,6 +277,8 @@ int publish_key_read(const char *path, struct secret **ret_seed, struct err *err
     struct stat st;
     int r = 0;
 
+    if (fd < 0 && errno == ELOOP)
+        return err_set(err, ELOOP, "the key %s is a symbolic link; name the file itself", path);
     if (fd < 0)
         return err_errno(err, errno, "cannot open the key %s", path);
     r = file_check_private(fd, path, err);

@@ -32,6 +32,8 @@ struct publish_item {
     char *name; /* a connector's FQN, an action's name */
     char *version;
     char hash[SHA256_TAGGED_MAX];
+    const char *keys_of_ours[ACTION_KEYS_OF_OURS_MAX]; /* constants */
+    size_t keys_of_ours_len;
     struct box box; /* what is signed, in the order of the archive, then signature.sig once it is signed */
 };
 
@@ -42,7 +44,8 @@ void publish_item_free(struct publish_item *item);
  * are refused: a release is found by its name.
  */
 int publish_read(const char *path, const struct publish_pairs *pairs, struct publish_item *ret_item, struct err *err);
-/* An archive, as install reads it. */
+/* An archive, as install reads it; `path` is how errors call it. */
+int publish_unpack(const struct buf *archive, const char *path, struct publish_item *ret_item, struct err *err);
 int publish_open(const char *path, struct publish_item *ret_item, struct err *err);
 
 /* Adds signature.sig. */

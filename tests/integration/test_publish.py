@@ -167,3 +167,131 @@ def test_sign_writes_the_same_signature_as_pack(desk):
     desk.publish("sign", folder)
     assert (folder / "signature.sig").read_bytes() == (folder / "expected").read_bytes()
     assert "@@" in desk.publish("sign", paths.GOOGLE, check=1).stderr
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pack_writes_everything_or_nothing(desk):
+    made = pack_google(desk)
+    good = paths.GOOGLE / "actions/get-email.md"
+    bad = desk.desk / "bad.md"
+    bad.write_text("+++\nname = \"bad\"\n+++\n")
+    before = tree(desk.desk)
+    assert "bad.md" in desk.publish("pack", good, bad, "--connector", made["archive"], check=1).stderr
+    said = desk.publish("pack", good, good, "--connector", made["archive"], check=1).stderr
+    assert "dist/actions/get-email/aileron.tar.gz" in said
+    assert tree(desk.desk) == before
+
+
+def test_pack_names_the_keys_of_ours(desk):
+    made = pack_google(desk)
+    done = desk.publish("pack", paths.GOOGLE / "actions/send-draft.md", "--connector", made["archive"])
+    assert "execute.read_only, approval.kind, approval.preview.bind" in done.stdout
+    assert "keys_of_ours" not in made
+    packed = json.loads(desk.publish("pack", paths.GOOGLE / "actions/get-email.md", "--connector", made["archive"], "--json").stdout)
+    assert packed[0]["keys_of_ours"] == ["execute.read_only"]
+
+
+def test_a_key_that_people_are_not_shown_is_told(desk):
+    desk.publish("keygen", "--key", "new.key", "--public", "new.pub")
+    done = desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid", "--bind",
+                        "client_secret=csec", "--key", "new.key")
+    assert "another key than the one in keys/publisher.pub" in done.stderr
+    assert "another key" not in desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid",
+                                             "--bind", "client_secret=csec").stderr
+
+
+def test_keygen_leaves_no_half_a_key(desk):
+    links = desk.desk / "links"
+    links.mkdir()
+    os.symlink("nowhere", links / "dangling.pub")
+    for public in ("links/dangling.pub", "missing/folder.pub", "/proc/no.pub"):
+        desk.publish("keygen", "--key", "half.key", "--public", public, check=1)
+        assert not (desk.desk / "half.key").exists()
+    os.symlink("elsewhere.key", desk.desk / "linked.key")
+    assert "never overwritten" in desk.publish("keygen", "--key", "linked.key", "--public", "linked.pub", check=1).stderr
+    assert not (desk.desk / "elsewhere.key").exists() and not (desk.desk / "linked.pub").exists()
+
+
+def test_wrong_keys_are_named_as_what_they_are(desk):
+    def pack_with(key):
+        return desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid", "--bind",
+                            "client_secret=csec", "--key", key, check=1).stderr
+
+    folder = desk.desk
+    run(folder, "openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.key")
+    run(folder, "openssl", "pkey", "-in", "publisher.key", "-aes256", "-passout", "pass:x", "-out", "locked.key")
+    shutil.copy(folder / "keys/publisher.pub", folder / "public.key")
+    (folder / "empty.key").touch()
+    os.symlink("publisher.key", folder / "link.key")
+    (folder / "folder.key").mkdir()
+    for name in ("rsa", "locked", "public", "empty", "link", "folder"):
+        (folder / f"{name}.key").chmod(0o700 if name == "folder" else 0o600)
+    for name in ("rsa", "locked", "public"):
+        assert f"{name}.key is no unencrypted Ed25519 private key" in pack_with(f"{name}.key")
+    assert "empty.key is no key" in pack_with("empty.key")
+    assert "symbolic link" in pack_with("link.key")
+    assert "folder.key" in pack_with("folder.key")
+    assert "absent.key" in pack_with("absent.key")
+    pack_google(desk)
+    assert "publisher.key" in desk.publish("verify", "dist/aileron.tar.gz", "--key", "publisher.key", check=1).stderr
+    assert not list(folder.glob("dist/.*")) and not list(folder.glob(".*"))
+
+
+def test_output_that_is_there_or_cannot_be_written(desk):
+    first = desk.desk / pack_google(desk)["archive"]
+    bytes_ = first.read_bytes()
+    # What is there is replaced; a link is replaced, not followed.
+    first.unlink()
+    precious = desk.desk / "precious"
+    precious.write_text("mine")
+    first.symlink_to(precious)
+    pack_google(desk)
+    assert not first.is_symlink() and first.read_bytes() == bytes_ and precious.read_text() == "mine"
+    # A file where the folder should be, a folder where the file should be, and a place where nothing can be written.
+    (desk.desk / "file").touch()
+    (desk.desk / "full/aileron.tar.gz").mkdir(parents=True)
+    for out in ("file", "full", "/proc/self"):
+        done = desk.publish("pack", paths.GOOGLE, "--fqn", FQN, "--version", "1.0.0", "--bind", "client_id=cid", "--bind",
+                            "client_secret=csec", "--out", out, check=1)
+        assert out in done.stderr and not done.stdout
+    assert [path.name for path in (desk.desk / "full").iterdir()] == ["aileron.tar.gz"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_a_failure(desk):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([paths.CLI, "publish", "keygen", "--key", "f.key", "--public", "f.pub"], cwd=desk.desk,
+                              env=desk.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+
+
+def fake_connector(folder, wasm):
+    folder.mkdir()
+    (folder / "connector.wasm").write_bytes(b"\0asm\1\0\0\0" + wasm)
+    (folder / "manifest.toml").write_text('[connector]\nname = "@@FQN@@"\nversion = "@@VERSION@@"\n')
+    return folder
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: os.urandom(64 * 1024 * 1024), "connector.wasm"),
+    (lambda: os.urandom(64 * 1024 * 1024 - 2000), ""),
+    (lambda: bytes(32 * 1024 * 1024), ""),
+], ids=["larger than a file may be", "larger than an archive may be", "packed too well"])
+def test_what_no_installation_would_take_is_not_packed(desk, make, words):
+    folder = fake_connector(desk.desk / "huge", make())
+    done = desk.publish("pack", folder, "--fqn", FQN, "--version", "1.0.0", check=1)
+    assert words in done.stderr and "makes no sense" not in done.stderr, done.stderr
+    assert not (desk.desk / "dist").exists()
+
+
+def test_an_action_with_a_byte_order_mark(desk):
+    made = pack_google(desk)
+    text = (paths.GOOGLE / "actions/get-email.md").read_bytes()
+    (desk.desk / "get-email.md").write_bytes(b"\xef\xbb\xbf\r\n" + text.replace(b"\n", b"\r\n"))
+    packed = json.loads(desk.publish("pack", "get-email.md", "--connector", made["archive"], "--json").stdout)[0]
+    inside = run(desk.desk, "tar", "xzOf", packed["archive"], "action.md")
+    assert inside.startswith(b"\xef\xbb\xbf\r\n+++\r\n") and packed["hash"] == "sha256:" + hashlib.sha256(inside).hexdigest()
+    desk.publish("verify", packed["archive"])
