@@ -188,20 +188,51 @@ static void merge_connectors(json_t *into, const struct plan *plan)
     }
 }
 
-/* What one action can do, said of that action. */
-static void merge_sentences(json_t *into, const struct plan *plan, bool named)
+static json_t *find_sentence(json_t *list, const char *text)
 {
-    const char *name = text_of(json_array_get(json_object_get(plan->facts, "actions"), 0), "name");
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(list, i, item)
+    {
+        if (!strcmp(text_of(item, "text"), text))
+            return item;
+    }
+    return NULL;
+}
+
+/* What one action can do, said of that action; what several can do, once with all their names under "of". */
+static void merge_sentences(json_t *into, const struct plan *plan)
+{
+    json_t *name = json_object_get(json_array_get(json_object_get(plan->facts, "actions"), 0), "name");
     const json_t *item;
     size_t i;
 
     json_array_foreach(json_object_get(plan->facts, "sentences"), i, item)
     {
-        json_t *copy = json_copy((json_t *) item);
+        json_t *known = find_sentence(into, text_of(item, "text"));
 
-        if (named)
-            json_object_set_new(copy, "action", json_string(name));
-        json_array_append_new(into, copy);
+        if (!known) {
+            known = json_copy((json_t *) item);
+            json_object_set_new(known, "of", json_array());
+            json_array_append_new(into, known);
+        }
+        json_array_append(json_object_get(known, "of"), name);
+    }
+}
+
+/* What all of them can do needs no names. */
+static void name_sentences(const json_t *sentences, size_t plans_len)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *) sentences, i, item)
+    {
+        CLEANUP_FREE char *names = print_list(json_object_get(item, "of"));
+
+        if (names && json_array_size(json_object_get(item, "of")) < plans_len)
+            json_object_set_new(item, "action", json_string(names));
     }
 }
 
@@ -216,10 +247,25 @@ static json_t *merge(const struct update *update)
         json_array_extend(actions, json_object_get(plan->facts, "actions"));
         json_array_extend(changes, json_object_get(plan->facts, "changes"));
         merge_connectors(connectors, plan);
-        merge_sentences(sentences, plan, update->plans_len > 1);
+        merge_sentences(sentences, plan);
     }
+    name_sentences(sentences, update->plans_len);
     return json_pack(
         "{s:o, s:o, s:o, s:o}", "actions", actions, "connectors", connectors, "changes", changes, "sentences", sentences);
+}
+
+/* What cannot be read any more has nothing to be compared with. */
+static bool is_all_compared(const json_t *facts)
+{
+    const json_t *action;
+    size_t i;
+
+    json_array_foreach(json_object_get(facts, "actions"), i, action)
+    {
+        if (!json_get_str(action, "updates"))
+            return false;
+    }
+    return true;
 }
 
 static int ask(struct update *update, json_t **ret_trust, bool *ret_yes)
@@ -235,8 +281,8 @@ static int ask(struct update *update, json_t **ret_trust, bool *ret_yes)
     if (code || !*ret_yes)
         return code;
     show_facts(&whole);
-    if (!json_array_size(json_object_get(facts, "changes")))
-        cli_note("Nothing changes in what they may do.\n");
+    if (!json_array_size(json_object_get(facts, "changes")) && is_all_compared(facts))
+        fputs("Nothing changes in what they may do.\n\n", stderr);
     return plan_ask(update->cli, question, ret_yes);
 }
 

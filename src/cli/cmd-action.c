@@ -152,7 +152,9 @@ static int run_list(struct cli *cli)
     if (table_rows(table))
         code = table_print(table, cli->out, term_width(cli->out)) < 0 ? CODE_FAILED : CODE_DONE;
     else
-        fputs("no actions are installed\n", cli->out);
+        fputs(json_array_size(json_object_get(answer, "load_errors")) ? "no installed action can be used\n"
+                                                                      : "no actions are installed\n",
+            cli->out);
     fflush(cli->out);
     put_errors(stderr, json_object_get(answer, "load_errors"));
     return code;
@@ -244,6 +246,18 @@ const struct command COMMAND_ACTION_REMOVE = {
     .run = run_remove,
 };
 
+/* What makes the file one that other programs with the same format refuse. */
+static void put_keys_of_ours(FILE *out, const json_t *keys)
+{
+    const json_t *key;
+    size_t i;
+
+    json_array_foreach((json_t *) keys, i, key)
+        fprintf(out, "%s%s", i > 0 ? ", " : "  keys that only Aileron knows: ", json_string_value(key));
+    if (json_array_size(keys) > 0)
+        fputc('\n', out);
+}
+
 /* One file: *ret_valid, and its errors appended to `errors`. */
 static int validate_one(struct cli *cli, const char *path, bool *ret_valid, json_t *errors)
 {
@@ -268,6 +282,7 @@ static int validate_one(struct cli *cli, const char *path, bool *ret_valid, json
     if (*ret_valid) {
         term_put(cli->out, path);
         fprintf(cli->out, ": valid\n");
+        put_keys_of_ours(cli->out, json_object_get(answer, "keys_of_ours"));
     }
     return CODE_DONE;
 }

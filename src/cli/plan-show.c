@@ -27,7 +27,9 @@ static bool flag_of(const json_t *object, const char *key)
 void show_trust(const char *authority, const char *fingerprint, const char *url)
 {
     fflush(stdout);
-    fprintf(stderr, "\nThe publisher %s%s%s is not yet trusted.\n", term_style(stderr, STYLE_BOLD), authority, term_end(stderr));
+    fprintf(stderr, "\nThe publisher %s", term_style(stderr, STYLE_BOLD));
+    term_put(stderr, authority);
+    fprintf(stderr, "%s is not yet trusted.\n", term_end(stderr));
     if (url && *url) {
         fputs("Its key comes from keys/publisher.pub of its default branch:\n  ", stderr);
         term_put(stderr, url);
@@ -99,7 +101,9 @@ static const char *signature_words(const json_t *item)
 {
     const char *signature = text_of(item, "signature");
 
-    return !strcmp(signature, "new_key") ? "valid, by the key shown above" : !strcmp(signature, "valid") ? "valid" : "NONE";
+    return !strcmp(signature, "new_key") ? "valid, by the key shown above"
+           : !strcmp(signature, "valid") ? "valid, by a key that you trust"
+                                         : "NONE";
 }
 
 static void put_publisher(const json_t *item)
@@ -124,14 +128,14 @@ static void put_connector(const json_t *item)
     fputc('@', stderr);
     term_put(stderr, text_of(item, "version"));
     fputs(flag_of(item, "already_installed") ? " (already installed)\n" : "\n", stderr);
-    print_field(stderr, "about", json_get_str(item, "description"));
+    print_field(stderr, "in its words", json_get_str(item, "description"));
     put_publisher(item);
     if (flag_of(item, "wants_spawn"))
         fprintf(stderr, "%s⚠ wants to start programs on this machine, which this version does not let it%s\n",
             term_style(stderr, STYLE_WARN), term_end(stderr));
 }
 
-static void put_action_row(struct table *table, const json_t *action)
+static void put_action_row(struct table *table, const json_t *action, bool with_publisher)
 {
     const char *before = json_get_str(action, "updates");
 
@@ -142,9 +146,46 @@ static void put_action_row(struct table *table, const json_t *action)
     else
         table_cell(table, text_of(action, "version"));
     put_gate(table, action);
-    table_cell(table, flag_of(action, "already_installed") ? "installed" : signature_words(action));
-    table_cell(table, json_get_str(action, "hash"));
+    table_cell(table, flag_of(action, "already_installed") ? "(installed already)" : json_get_str(action, "hash"));
     table_cell(table, text_of(action, "intent"));
+    if (with_publisher)
+        table_cellf(table, "%.*s", authority_of(text_of(action, "fqn")), text_of(action, "fqn"));
+}
+
+/* The first action of the same publisher as action number `index`. */
+static size_t first_of_publisher(const json_t *actions, size_t index)
+{
+    const char *fqn = text_of(json_array_get(actions, index), "fqn");
+    int len = authority_of(fqn);
+
+    for (size_t i = 0; i < index; i++) {
+        const char *other = text_of(json_array_get(actions, i), "fqn");
+
+        if (authority_of(other) == len && !strncmp(fqn, other, (size_t) len))
+            return i;
+    }
+    return index;
+}
+
+/* Each publisher in full, whatever the table had to cut. Returns how many. */
+static size_t put_publishers(const json_t *actions, bool print)
+{
+    const json_t *action;
+    size_t i, count = 0;
+
+    json_array_foreach((json_t *) actions, i, action)
+    {
+        const char *fqn = text_of(action, "fqn");
+
+        if (first_of_publisher(actions, i) != i)
+            continue;
+        count++;
+        if (!print)
+            continue;
+        print_fieldf(stderr, "publisher", "%.*s", authority_of(fqn), fqn);
+        print_field(stderr, "signature", signature_words(action));
+    }
+    return count;
 }
 
 static void put_actions(const json_t *actions)
@@ -153,12 +194,12 @@ static void put_actions(const json_t *actions)
         { "ACTION", false, 12 },
         { "VERSION", false, 0 },
         { "GATE", false, 0 },
-        { "SIGNATURE", false, 10 },
         { "HASH", false, 15 },
         { "WHAT IT IS FOR", false, 16 },
+        { "PUBLISHER", false, 24 },
     };
-    CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
-    bool any_gated = false;
+    bool any_gated = false, with_publisher = put_publishers(actions, false) > 1;
+    CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS) - !with_publisher);
     const json_t *action;
     size_t i;
 
@@ -166,13 +207,14 @@ static void put_actions(const json_t *actions)
         return;
     json_array_foreach((json_t *) actions, i, action)
     {
-        put_action_row(table, action);
+        put_action_row(table, action, with_publisher);
         any_gated |= flag_of(action, "gated");
     }
     fputc('\n', stderr);
     table_print(table, stderr, term_width(stderr));
     if (any_gated)
         fputs("✋ asks you each time before it acts\n", stderr);
+    put_publishers(actions, true);
 }
 
 static void put_marked(const char *mark, enum style style, const char *who, const char *text)
@@ -233,7 +275,7 @@ static void put_warnings(const json_t *actions)
     json_array_foreach((json_t *) actions, i, action)
     {
         if (json_get_str(action, "warning"))
-            put_marked("⚠", STYLE_WARN, text_of(action, "name"), text_of(action, "warning"));
+            put_marked("⚠", STYLE_WARN, NULL, text_of(action, "warning"));
     }
 }
 
@@ -249,7 +291,7 @@ static void put_suite(const json_t *suite)
         fputc(' ', stderr);
         term_put(stderr, text_of(suite, "version"));
     }
-    fputs(": ", stderr);
+    fputs(", in its publisher's words: ", stderr);
     term_put(stderr, text_of(suite, "description"));
     fputc('\n', stderr);
 }
