@@ -240,8 +240,11 @@ enum keeper_http_outcome request_credential(struct request *request, struct vaul
     struct vault_loan loan = { NULL, NULL };
     enum keeper_http_outcome outcome = KEEPER_HTTP_DONE;
 
+    /* What the keeper's own requests carry was given to them when they were made. */
+    if (request->form || request->get.is_set)
+        return KEEPER_HTTP_DONE;
     credential_reset(&request->credential);
-    if (request->binding[0] == '\0' || request->form || request->get.is_set)
+    if (request->binding[0] == '\0')
         return KEEPER_HTTP_DONE;
     outcome = loan_take(request, vault, &loan, err);
     if (outcome != KEEPER_HTTP_DONE)
