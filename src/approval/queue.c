@@ -1,0 +1,421 @@
+/*
+ * Records hang on one list, newest first, and in three trees of the C library: by id, by what holds a second call of
+ * the same back, and by session and idempotency key. Counts are kept, so that nothing is walked for a new call.
+ */
+#include "approval/queue.h"
+
+#include "base/json.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/banned.h"
+
+#define SUFFIX_MIN 6
+
+struct node {
+    struct approval *approval;
+    TAILQ_ENTRY(node) link;
+    bool counts; /* as a pending one */
+    bool holds;  /* is in the tree of the same */
+};
+
+struct session_count {
+    char id[ULID_ID_MAX];
+    size_t pending;
+};
+
+struct queue {
+    struct queue_limits limits;
+    TAILQ_HEAD(nodes, node) nodes; /* newest first */
+    size_t len, pending;
+    void *by_id, *by_same, *by_key, *sessions;
+};
+
+/* ---- trees ---- */
+
+static int compare_id(const void *a, const void *b)
+{
+    const struct node *one = a, *other = b;
+
+    return strcmp(one->approval->id, other->approval->id);
+}
+
+static int compare_same(const void *a, const void *b)
+{
+    const struct node *one = a, *other = b;
+
+    return strcmp(one->approval->same, other->approval->same);
+}
+
+static int compare_key(const void *a, const void *b)
+{
+    const struct node *one = a, *other = b;
+    int order = strcmp(one->approval->session_id, other->approval->session_id);
+
+    return order != 0 ? order : strcmp(one->approval->key, other->approval->key);
+}
+
+static int compare_session(const void *a, const void *b)
+{
+    const struct session_count *one = a, *other = b;
+
+    return strcmp(one->id, other->id);
+}
+
+static struct node *tree_find(void *const *tree, const struct approval *like, int (*compare)(const void *, const void *))
+{
+    const struct node probe = { .approval = (struct approval *) like };
+    struct node *const *found = tfind(&probe, tree, compare);
+
+    return found ? *found : NULL;
+}
+
+/* ---- counts ---- */
+
+static struct session_count *session_find(struct queue *queue, const char *id)
+{
+    struct session_count probe = { .pending = 0 };
+    struct session_count *const *found = NULL;
+
+    memcpy(probe.id, id, strnlen(id, sizeof probe.id - 1) + 1);
+    found = tfind(&probe, &queue->sessions, compare_session);
+    return found ? *found : NULL;
+}
+
+static struct session_count *session_make(struct queue *queue, const char *id)
+{
+    struct session_count *count = session_find(queue, id);
+
+    if (count)
+        return count;
+    count = calloc(1, sizeof *count);
+    if (!count)
+        return NULL;
+    memcpy(count->id, id, strnlen(id, sizeof count->id - 1) + 1);
+    if (tsearch(count, &queue->sessions, compare_session))
+        return count;
+    free(count);
+    return NULL;
+}
+
+/* Counts a node as pending, or no longer. */
+static int pending_count(struct queue *queue, struct node *node, bool counts)
+{
+    struct session_count *session = NULL;
+
+    if (node->counts == counts)
+        return 0;
+    session = counts ? session_make(queue, node->approval->session_id) : session_find(queue, node->approval->session_id);
+    if (!session)
+        return -ENOMEM;
+    node->counts = counts;
+    queue->pending += counts ? 1 : (size_t) -1;
+    session->pending += counts ? 1 : (size_t) -1;
+    if (session->pending == 0) {
+        tdelete(session, &queue->sessions, compare_session);
+        free(session);
+    }
+    return 0;
+}
+
+/* Of several that hold the same back (idempotent ones, or after a resolve) the newest is in the tree. */
+static int hold(struct queue *queue, struct node *node, bool holds)
+{
+    if (node->holds == holds)
+        return 0;
+    if (holds) {
+        struct node **at = tsearch(node, &queue->by_same, compare_same);
+
+        if (!at)
+            return -ENOMEM;
+        (*at)->holds = false;
+        *at = node;
+        node->holds = true;
+        return 0;
+    }
+    tdelete(node, &queue->by_same, compare_same);
+    node->holds = false;
+    return 0;
+}
+
+/* ---- life ---- */
+
+int queue_new(const struct queue_limits *limits, struct queue **ret_queue)
+{
+    struct queue *queue = calloc(1, sizeof *queue);
+
+    if (!queue)
+        return -ENOMEM;
+    TAILQ_INIT(&queue->nodes);
+    queue->limits = *limits;
+    *ret_queue = queue;
+    return 0;
+}
+
+void queue_set_limits(struct queue *queue, const struct queue_limits *limits)
+{
+    queue->limits = *limits;
+}
+
+static void node_drop(struct queue *queue, struct node *node)
+{
+    pending_count(queue, node, false);
+    hold(queue, node, false);
+    tdelete(node, &queue->by_id, compare_id);
+    if (node->approval->key[0] && tree_find(&queue->by_key, node->approval, compare_key) == node)
+        tdelete(node, &queue->by_key, compare_key);
+    TAILQ_REMOVE(&queue->nodes, node, link);
+    queue->len--;
+    approval_free(node->approval);
+    free(node);
+}
+
+void queue_free(struct queue *queue)
+{
+    if (!queue)
+        return;
+    while (!TAILQ_EMPTY(&queue->nodes))
+        node_drop(queue, TAILQ_FIRST(&queue->nodes));
+    free(queue);
+}
+
+/* Takes the approval in every case. */
+static int node_add(struct queue *queue, struct approval *approval, struct node **ret_node)
+{
+    CLEANUP_PTR(approval_free) struct approval *taken = approval;
+    struct node *node = calloc(1, sizeof *node), *later = NULL;
+
+    if (!node)
+        return -ENOMEM;
+    node->approval = approval;
+    if (!tsearch(node, &queue->by_id, compare_id) || (approval->key[0] && !tsearch(node, &queue->by_key, compare_key))) {
+        tdelete(node, &queue->by_id, compare_id);
+        free(node);
+        return -ENOMEM;
+    }
+    TAKE_PTR(taken);
+    /* By id, which begins with its time: a new one is the newest. */
+    TAILQ_FOREACH(later, &queue->nodes, link)
+    if (strcmp(later->approval->id, approval->id) < 0)
+        break;
+    if (later)
+        TAILQ_INSERT_BEFORE(later, node, link);
+    else
+        TAILQ_INSERT_TAIL(&queue->nodes, node, link);
+    queue->len++;
+    *ret_node = node;
+    return 0;
+}
+
+/* ---- requests ---- */
+
+/* The last of the same that was collected, for the card. */
+static void before_note(const struct queue *queue, struct approval *approval)
+{
+    const struct node *node = NULL;
+
+    TAILQ_FOREACH(node, &queue->nodes, link)
+    if (node->approval->collected_unix_ms && node->approval->state != APPROVAL_DENIED &&
+        node->approval->state != APPROVAL_EXPIRED && node->approval->state != APPROVAL_CANCELLED &&
+        !strcmp(node->approval->same, approval->same)) {
+        memcpy(approval->before, node->approval->id, sizeof approval->before);
+        approval->before_unix_ms = node->approval->finished_unix_ms;
+        return;
+    }
+}
+
+static struct approval *approval_new(const struct queue *queue, const struct queue_request *request, int64_t now)
+{
+    struct approval *approval = calloc(1, sizeof *approval);
+
+    if (!approval)
+        return NULL;
+    ulid_new("apr_", now, approval->id);
+    approval->state = APPROVAL_PENDING;
+    approval->repeatable = request->repeatable;
+    approval->requested_unix_ms = now;
+    approval->expires_unix_ms = now + queue->limits.expiry_ms;
+    memcpy(approval->session_id, request->session_id, strnlen(request->session_id, sizeof approval->session_id - 1) + 1);
+    memcpy(approval->seal, request->seal, strnlen(request->seal, sizeof approval->seal - 1) + 1);
+    memcpy(approval->same, request->same, strnlen(request->same, sizeof approval->same - 1) + 1);
+    if (request->key)
+        memcpy(approval->key, request->key, strnlen(request->key, sizeof approval->key - 1) + 1);
+    return approval;
+}
+
+/* What is there already and answers this call, or NULL. */
+static struct approval *same_find(
+    struct queue *queue, const struct queue_request *request, const struct approval *like, int *ret_answer)
+{
+    const struct node *node = like->key[0] ? tree_find(&queue->by_key, like, compare_key) : NULL;
+
+    if (node) {
+        *ret_answer = strcmp(node->approval->same, like->same) == 0 ? QUEUE_SAME : QUEUE_OTHER;
+        return node->approval;
+    }
+    node = request->repeatable ? NULL : tree_find(&queue->by_same, like, compare_same);
+    *ret_answer = QUEUE_SAME;
+    return node ? node->approval : NULL;
+}
+
+static int room_check(struct queue *queue, const char *session_id)
+{
+    const struct session_count *session = session_find(queue, session_id);
+
+    if (session && session->pending >= queue->limits.pending_session)
+        return QUEUE_SESSION_FULL;
+    return queue->pending >= queue->limits.pending_all ? QUEUE_FULL : QUEUE_NEW;
+}
+
+int queue_request(struct queue *queue, const struct queue_request *request, int64_t now, struct approval **ret_approval)
+{
+    CLEANUP_PTR(approval_free) struct approval *approval = approval_new(queue, request, now);
+    CLEANUP_JSON json_t *card = request->card;
+    struct approval *there = NULL;
+    struct node *node = NULL;
+    int r = 0;
+
+    if (!approval)
+        return -ENOMEM;
+    there = same_find(queue, request, approval, &r);
+    if (there) {
+        *ret_approval = there;
+        return r;
+    }
+    r = room_check(queue, request->session_id);
+    if (r != QUEUE_NEW)
+        return r;
+    before_note(queue, approval);
+    approval->card = TAKE_PTR(card);
+    there = approval;
+    r = node_add(queue, TAKE_PTR(approval), &node);
+    if (r < 0)
+        return r;
+    if (pending_count(queue, node, true) < 0 || (!request->repeatable && hold(queue, node, true) < 0)) {
+        node_drop(queue, node);
+        return -ENOMEM;
+    }
+    *ret_approval = there;
+    return QUEUE_NEW;
+}
+
+void queue_withdraw(struct queue *queue, struct approval *approval)
+{
+    struct node *node = tree_find(&queue->by_id, approval, compare_id);
+
+    if (node)
+        node_drop(queue, node);
+}
+
+/* ---- looking ---- */
+
+struct approval *queue_find(const struct queue *queue, const char *id)
+{
+    struct approval like = { .key = "" };
+    const struct node *node = NULL;
+
+    if (strlen(id) >= sizeof like.id)
+        return NULL;
+    memcpy(like.id, id, strlen(id) + 1);
+    node = tree_find(&queue->by_id, &like, compare_id);
+    return node ? node->approval : NULL;
+}
+
+struct approval *queue_find_suffix(const struct queue *queue, const char *suffix)
+{
+    size_t len = strlen(suffix);
+    struct approval *found = NULL;
+    const struct node *node = NULL;
+
+    if (len < SUFFIX_MIN)
+        return NULL;
+    TAILQ_FOREACH(node, &queue->nodes, link)
+    {
+        size_t id_len = strlen(node->approval->id);
+
+        if (id_len < len || strcasecmp(node->approval->id + id_len - len, suffix) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = node->approval;
+    }
+    return found;
+}
+
+void queue_visit(const struct queue *queue, queue_visit_fn *fn, void *userdata)
+{
+    const struct node *node = NULL;
+
+    TAILQ_FOREACH(node, &queue->nodes, link)
+    if (!fn(node->approval, userdata))
+        return;
+}
+
+size_t queue_pending(const struct queue *queue)
+{
+    return queue->pending;
+}
+
+size_t queue_len(const struct queue *queue)
+{
+    return queue->len;
+}
+
+void queue_changed(struct queue *queue, struct approval *approval)
+{
+    struct node *node = tree_find(&queue->by_id, approval, compare_id);
+
+    if (!node)
+        return;
+    pending_count(queue, node, approval->state == APPROVAL_PENDING);
+    if (!approval_holds(approval))
+        hold(queue, node, false);
+}
+
+int64_t queue_next_expiry(const struct queue *queue)
+{
+    const struct node *node = NULL;
+    int64_t next = 0;
+
+    TAILQ_FOREACH(node, &queue->nodes, link)
+    if (node->counts && (next == 0 || node->approval->expires_unix_ms < next))
+        next = node->approval->expires_unix_ms;
+    return next;
+}
+
+/* ---- the journal's ---- */
+
+int queue_load(struct queue *queue, struct approval *approval)
+{
+    struct node *node = tree_find(&queue->by_id, approval, compare_id);
+    int r = 0;
+
+    if (node)
+        node_drop(queue, node);
+    r = node_add(queue, approval, &node);
+    if (r < 0)
+        return r;
+    r = pending_count(queue, node, approval->state == APPROVAL_PENDING);
+    if (r < 0)
+        return r;
+    return approval_holds(approval) ? hold(queue, node, true) : 0;
+}
+
+size_t queue_trim(struct queue *queue)
+{
+    struct node *node = NULL, *next = NULL;
+    size_t kept = 0, dropped = 0;
+
+    for (node = TAILQ_FIRST(&queue->nodes); node; node = next) {
+        next = TAILQ_NEXT(node, link);
+        if (!approval_is_over(node->approval) || approval_holds(node->approval) || kept++ < queue->limits.kept)
+            continue;
+        node_drop(queue, node);
+        dropped++;
+    }
+    return dropped;
+}
