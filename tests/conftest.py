@@ -15,9 +15,10 @@ from tests.rig.hostile import Hostile
 from tests.rig.nginx import Nginx
 from tests.rig.workspace import Workspace
 
-# Who runs the tests in the background has SIGINT ignored, and every command of a test would inherit that.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Who runs the tests in the background has signals of the terminal ignored, and every command of a test would inherit that.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # Tests that open a thousand connections do so from here; the usual soft limit is 1024.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
