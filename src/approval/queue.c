@@ -199,9 +199,9 @@ static int node_add(struct queue *queue, struct approval *approval, struct node 
     }
     TAKE_PTR(taken);
     /* By id, which begins with its time: a new one is the newest. */
-    TAILQ_FOREACH(later, &queue->nodes, link)
-    if (strcmp(later->approval->id, approval->id) < 0)
-        break;
+    later = TAILQ_FIRST(&queue->nodes);
+    while (later && strcmp(later->approval->id, approval->id) >= 0)
+        later = TAILQ_NEXT(later, link);
     if (later)
         TAILQ_INSERT_BEFORE(later, node, link);
     else

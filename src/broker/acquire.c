@@ -37,7 +37,7 @@ struct acquire {
     struct acquire_context context;
     struct release_ref ref;
     struct keyring_key keys[KEYS_MAX]; /* the keyring's for this reference, then the offered ones */
-    size_t keys_len, trusted_len; /* all; those of the keyring */
+    size_t keys_len, trusted_len;      /* all; those of the keyring */
     struct acquired acquired;
     acquire_fn *fn;
     acquire_progress_fn *progress;
@@ -383,8 +383,8 @@ int acquire_start(const struct acquire_context *context, const struct acquire_re
     acquire->progress = progress;
     acquire->userdata = userdata;
     snprintf(acquire->acquired.fqn, sizeof acquire->acquired.fqn, "%s", request->ref->fqn.text);
-    snprintf(acquire->acquired.authority, sizeof acquire->acquired.authority, "github://%s/%s", acquire->ref.owner,
-        acquire->ref.repo);
+    snprintf(
+        acquire->acquired.authority, sizeof acquire->acquired.authority, "github://%s/%s", acquire->ref.owner, acquire->ref.repo);
     r = keys_load(acquire, request, err);
     if (r == 0)
         r = first_step(acquire, request, err);

@@ -34,8 +34,8 @@ struct acquired {
     char fqn[FQN_MAX];
     struct semver version;
     char hash[SHA256_TAGGED_MAX];
-    struct keyring_key key; /* the one that made the signature */
-    bool trusted;           /* it is in the keyring; else it is one that was offered, or the publisher's own: */
+    struct keyring_key key;                /* the one that made the signature */
+    bool trusted;                          /* it is in the keyring; else it is one that was offered, or the publisher's own: */
     char authority[KEYRING_AUTHORITY_MAX]; /* the repository that it would be trusted for */
     char key_url[RELEASE_URL_MAX];         /* where it was found; "" for one that was offered */
     struct buf wasm, manifest;             /* a connector's */

@@ -14,6 +14,7 @@ int sign_seed_new(struct secret **ret_seed);
 int sign_public(const struct secret *seed, uint8_t out[SIGN_PUBLIC_BYTES]);
 int sign_message(const struct secret *seed, const void *message, size_t len, uint8_t out[SIGN_BYTES]);
 /* False for a wrong signature, also when the key is no point. */
-bool sign_verify(const uint8_t public_key[SIGN_PUBLIC_BYTES], const void *message, size_t len, const uint8_t signature[SIGN_BYTES]);
+bool sign_verify(
+    const uint8_t public_key[SIGN_PUBLIC_BYTES], const void *message, size_t len, const uint8_t signature[SIGN_BYTES]);
 
 #endif

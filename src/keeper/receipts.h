@@ -23,8 +23,8 @@ int receipts_new(struct loop *loop, struct channel *channel, struct receipts **r
 void receipts_free(struct receipts *receipts);
 DEFINE_CLEANUP_PTR(struct receipts, receipts_free)
 /* An event type of SPEC §9; steals `payload`. Fails with -ETIMEDOUT when no answer comes within 10 s. */
-int receipts_ask(struct receipts *receipts, const char *type, json_t *payload, receipt_fn *fn, void *userdata,
-    struct receipt_wait **ret_wait);
+int receipts_ask(
+    struct receipts *receipts, const char *type, json_t *payload, receipt_fn *fn, void *userdata, struct receipt_wait **ret_wait);
 void receipts_cancel(struct receipt_wait *wait);
 /* Without waiting: for what has happened already (vault.unlocked, binding.refreshed). Steals `payload`. */
 void receipts_tell(struct receipts *receipts, const char *type, json_t *payload);

@@ -308,7 +308,7 @@ static void test_owner_unknown(void **state)
 static void test_owner_garbage(void **state)
 {
     struct keeper keeper = keeper_start_raw(driver_bare);
-    uint8_t bytes[512];
+    uint8_t bytes[512] = { 0 };
     uint32_t seed = 4711;
     int other = -1;
 
