@@ -164,7 +164,10 @@ static int receipt_of_removal(struct broker *broker, const char *name, const str
 {
     if (entry)
         return receipt(broker, "action.removed", entry, err);
-    return broker_receipt_owner(broker, "action.removed", json_pack("{s:s}", "aileron.action.name", name), NULL, err);
+    return broker_receipt_owner(broker, "action.removed",
+        json_pack("{s:s, s:s, s:s}", "aileron.action.name", name, "aileron.action.version", "unknown", "aileron.action.hash",
+            "unknown"),
+        NULL, err);
 }
 
 void api_action_remove(struct broker *broker, const struct api_request *request, struct api_reply *reply)
@@ -191,19 +194,14 @@ void api_action_remove(struct broker *broker, const struct api_request *request,
 }
 
 /* Keys that other implementations of the format do not know. */
-static json_t *keys_of_ours(const struct action *action, const char *text)
+static json_t *keys_of_ours(const struct action *action)
 {
+    const char *keys[ACTION_KEYS_OF_OURS_MAX];
+    size_t len = action_keys_of_ours(action, keys);
     json_t *list = json_array();
 
-    for (size_t i = 0; i < action->steps_len; i++)
-        if (action->steps[i].read_only) {
-            json_array_append_new(list, json_string("execute.read_only"));
-            break;
-        }
-    if (strstr(text, "\nkind"))
-        json_array_append_new(list, json_string("approval.kind"));
-    if (action->preview && action->preview->bind_len)
-        json_array_append_new(list, json_string("approval.preview.bind"));
+    for (size_t i = 0; i < len; i++)
+        json_array_append_new(list, json_string(keys[i]));
     return list;
 }
 
@@ -238,7 +236,7 @@ void api_action_validate(struct broker *broker, const struct api_request *reques
     else
         api_reply_send(reply, 200,
             json_pack("{s:b, s:[], s:s, s:b, s:o}", "valid", 1, "errors", "name", action->name, "gated", action->gated,
-                "keys_of_ours", keys_of_ours(action, filled)));
+                "keys_of_ours", keys_of_ours(action)));
 }
 
 /* NULL, or what is wrong with the body of a run. */

@@ -53,6 +53,8 @@ DEFINE_CLEANUP_PTR(struct check, check_free)
 
 static const char *signature_state(struct broker *broker, const char *fqn, int r)
 {
+    if (!fqn)
+        return "invalid";
     if (trusted_is_local(fqn))
         return "unsigned";
     if (r == 0)
@@ -66,15 +68,15 @@ static json_t *row_make(
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
     struct err err = ERR_INIT;
     int r = connectors_get(broker->connectors, hash, &connector, &err);
-    bool is_local = trusted_is_local(fqn);
+    bool is_local = fqn && trusted_is_local(fqn);
 
     /* The name is the manifest's own where that can be believed. */
     if (connector) {
         fqn = connector->manifest->name;
         version = connector->manifest->version;
     }
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "fqn", fqn, "version", version, "hash", hash, "signature",
-        signature_state(broker, fqn, r), "signed", !is_local, "unsigned", is_local, "newer", 0, "used_by",
+    json_t *row = json_pack("{s:s*, s:s*, s:s, s:s, s:b, s:b, s:b, s:o}", "fqn", fqn, "version", version, "hash", hash,
+        "signature", signature_state(broker, fqn, r), "signed", fqn && !is_local, "unsigned", is_local, "newer", 0, "used_by",
         api_connector_used_by(actions, hash));
     if (row)
         api_connector_state(row, fqn, version, r, &err);
@@ -102,8 +104,10 @@ static int rows_make(struct check *check, const json_t *stored, const struct cat
 
     json_array_foreach(stored, i, item)
     {
-        json_t *row = row_make(
-            check->broker, actions, json_get_str(item, "fqn"), json_get_str(item, "version"), json_get_str(item, "hash"));
+        const char *fqn = json_get_str(item, "fqn"), *hash = json_get_str(item, "hash");
+        const struct action_require *pin = fqn ? NULL : api_connector_pin(actions, hash);
+        json_t *row =
+            row_make(check->broker, actions, pin ? pin->name : fqn, pin ? pin->version : json_get_str(item, "version"), hash);
 
         if (json_array_append_new(check->rows, row) < 0)
             return -ENOMEM;
@@ -145,7 +149,7 @@ static void repositories_collect(struct check *check)
     {
         const char *fqn = json_get_str(row, "fqn");
 
-        if (trusted_is_local(fqn) || repository_of(check, fqn) || check->len == REPOSITORIES)
+        if (!fqn || trusted_is_local(fqn) || repository_of(check, fqn) || check->len == REPOSITORIES)
             continue;
         struct repository *repository = &check->repositories[check->len++];
         *repository = (struct repository){ .magic = CHECK_MAGIC, .check = check };
@@ -156,7 +160,7 @@ static void repositories_collect(struct check *check)
 static void row_end(struct check *check, json_t *row)
 {
     const char *fqn = json_get_str(row, "fqn");
-    const struct repository *repository = trusted_is_local(fqn) ? NULL : repository_of(check, fqn);
+    const struct repository *repository = !fqn || trusted_is_local(fqn) ? NULL : repository_of(check, fqn);
     struct semver version;
 
     if (!repository)

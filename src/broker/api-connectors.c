@@ -17,6 +17,9 @@ json_t *api_connector_used_by(const struct catalog_list *actions, const char *ha
 {
     json_t *list = json_array();
 
+    const json_t *refused = NULL, *pin = NULL;
+    size_t r = 0, p = 0;
+
     for (size_t i = 0; i < actions->len; i++) {
         const struct action *action = actions->entries[i]->action;
         bool uses = false;
@@ -26,7 +29,24 @@ json_t *api_connector_used_by(const struct catalog_list *actions, const char *ha
         if (uses)
             json_array_append_new(list, json_string(action->name));
     }
+    json_array_foreach(actions->errors, r, refused)
+    {
+        bool uses = false;
+
+        json_array_foreach(json_object_get(refused, "pins"), p, pin) uses |= !strcmp(json_string_value(pin), hash);
+        if (uses)
+            json_array_append_new(list, json_string(json_get_str(refused, "name")));
+    }
     return list;
+}
+
+const struct action_require *api_connector_pin(const struct catalog_list *actions, const char *hash)
+{
+    for (size_t i = 0; i < actions->len; i++)
+        for (size_t k = 0; k < actions->entries[i]->action->requires_len; k++)
+            if (!strcmp(actions->entries[i]->action->requires_[k].hash, hash))
+                return &actions->entries[i]->action->requires_[k];
+    return NULL;
 }
 
 void api_connector_state(json_t *row, const char *fqn, const char *version, int r, const struct err *err)
@@ -48,18 +68,22 @@ void api_connector_state(json_t *row, const char *fqn, const char *version, int 
 static json_t *connector_json(struct broker *broker, const struct catalog_list *actions, const json_t *item)
 {
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
-    const char *fqn = json_get_str(item, "fqn");
-    bool is_signed = fqn && !trusted_is_local(fqn);
-    const char *hash = json_get_str(item, "hash");
+    const char *fqn = json_get_str(item, "fqn"), *version = json_get_str(item, "version"), *hash = json_get_str(item, "hash");
+    const struct action_require *pin = hash && !fqn ? api_connector_pin(actions, hash) : NULL;
     struct err err = ERR_INIT;
-    json_t *row = json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", fqn, "version", json_get_str(item, "version"), "hash",
-        hash ? hash : "", "signed", is_signed, "unsigned", !is_signed, "used_by",
-        api_connector_used_by(actions, hash ? hash : ""));
+
+    if (pin) { /* its manifest cannot say any more who it is */
+        fqn = pin->name;
+        version = pin->version;
+    }
+    bool is_signed = fqn && !trusted_is_local(fqn);
+    json_t *row = json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o}", "fqn", fqn, "version", version, "hash", hash ? hash : "",
+        "signed", is_signed, "unsigned", !is_signed, "used_by", api_connector_used_by(actions, hash ? hash : ""));
 
     if (!row || !hash)
         return row;
     int r = connectors_get(broker->connectors, hash, &connector, &err);
-    api_connector_state(row, fqn, json_get_str(item, "version"), r, &err);
+    api_connector_state(row, fqn, version, r, &err);
     if (r < 0)
         return row;
     CLEANUP_JSON json_t *manifest = manifest_to_json(connector->manifest);
@@ -124,10 +148,10 @@ static const json_t *find_or_answer(const json_t *stored, const char *name, stru
 
 static int remove_one(struct broker *broker, const json_t *item, struct api_reply *reply, struct err *err)
 {
-    const char *hash = json_get_str(item, "hash");
+    const char *fqn = json_get_str(item, "fqn"), *version = json_get_str(item, "version"), *hash = json_get_str(item, "hash");
     int r = broker_receipt_owner(broker, "connector.removed",
-        json_pack("{s:s, s:s, s:s}", "aileron.connector.fqn", json_get_str(item, "fqn"), "aileron.connector.version",
-            json_get_str(item, "version"), "aileron.connector.hash", hash),
+        json_pack("{s:s, s:s, s:s}", "aileron.connector.fqn", fqn ? fqn : "unknown", "aileron.connector.version",
+            version ? version : "unknown", "aileron.connector.hash", hash),
         NULL, err);
 
     if (r < 0) {

@@ -120,6 +120,8 @@ void broker_no_receipt(struct api_reply *reply, const struct err *err);
 
 /* Names of the actions that pin a connector. New reference. */
 json_t *api_connector_used_by(const struct catalog_list *actions, const char *hash);
+/* What an action says of a connector that it pins; NULL when none does. Borrowed from the list. */
+const struct action_require *api_connector_pin(const struct catalog_list *actions, const char *hash);
 /* Adds "files", and "error" and "hint" for what connectors_get() said. `fqn` and `version` may be NULL. */
 void api_connector_state(json_t *row, const char *fqn, const char *version, int r, const struct err *err);
 

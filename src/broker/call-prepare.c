@@ -96,8 +96,9 @@ bool call_find_connector(struct call *call, struct failure *failure)
         failure_set(failure, FAILURE_CONNECTOR_RUNTIME_ERROR, "the connector cannot be used: %s", err.message);
     else if (strcmp(call->connector->manifest->name, require->name) ||
              strcmp(call->connector->manifest->version, require->version))
-        failure_set(failure, FAILURE_HASH_MISMATCH, "the hash that the action pins belongs to %s@%s, not to %s@%s",
-            call->connector->manifest->name, call->connector->manifest->version, require->name, require->version);
+        failure_set(failure, FAILURE_HASH_MISMATCH,
+            "the hash that the action pins belongs to %s@%s, not to %s@%s; nothing was done", call->connector->manifest->name,
+            call->connector->manifest->version, require->name, require->version);
     return failure->class == FAILURE_NONE;
 }
 

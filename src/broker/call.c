@@ -426,15 +426,21 @@ static bool is_over_quota(struct broker *broker, const struct api_request *reque
     return same >= LIMIT_CALLS_PER_SESSION;
 }
 
+#define UNKNOWN "unknown" /* of an action that is not believed */
+
 /* An action whose file or signature is not what it must be: no call comes of it, but a receipt does. */
 static void refuse_entry(struct broker *broker, const struct api_request *request, const struct err *err, struct api_reply *reply)
 {
     struct failure failure = FAILURE_INIT;
     char audit_id[ULID_ID_MAX] = "";
+    const char *version = "";
 
-    catalog_refusal(broker->catalog, request->name, err, &failure);
+    catalog_refusal(broker->catalog, request->name, err, &failure, &version);
     CLEANUP_JSON json_t *payload =
-        json_pack("{s:s, s:s, s:s, s:b}", "aileron.action.name", request->name, "aileron.failure.class",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b}", "aileron.action.name", request->name,
+            "aileron.action.version", version[0] ? version : UNKNOWN, "aileron.action.hash", UNKNOWN, "aileron.connector.fqn",
+            UNKNOWN, "aileron.connector.version", UNKNOWN, "aileron.connector.hash", UNKNOWN, "aileron.connector.op", UNKNOWN,
+            "aileron.execution.disposition", "unattended", "aileron.execution.duration_ms", 0, "aileron.failure.class",
             failure_class_name(failure.class), "aileron.failure.boundary", failure.boundary, "aileron.failure.retriable", 0);
     const struct receipt receipt = { .type = "execution.failed",
         .session_id = request->session ? request->session->id : NULL,

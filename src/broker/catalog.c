@@ -39,6 +39,7 @@ struct cached {
     struct err err;
     char fqn[REFERENCE_FQN_MAX], version[REFERENCE_SEMVER_MAX]; /* of what was signed, "" = nothing */
     char authority[KEYRING_AUTHORITY_MAX];                      /* whose signature is missing; "" = none is */
+    json_t *pins;                                               /* hashes that a refused one needs; NULL = none are known */
 };
 
 struct catalog {
@@ -224,6 +225,7 @@ int catalog_new(struct loop *loop, const char *home, catalog_changed_fn *changed
 
 static void cached_free(struct cached *cached)
 {
+    json_decref(cached->pins);
     catalog_entry_unref(cached->entry);
     free(cached);
 }
@@ -359,6 +361,22 @@ static int refuse_edited(const struct cached *cached, struct err *err)
     return -EBADMSG;
 }
 
+/* What it needs although it is refused, so that this is not taken away meanwhile. */
+static void note_pins(struct cached *cached, const struct action *action)
+{
+    cached->pins = json_array();
+    for (size_t i = 0; cached->pins && i < action->requires_len; i++)
+        json_array_append_new(cached->pins, json_string(action->requires_[i].hash));
+}
+
+static void note_signed_pins(struct cached *cached, const struct action_record *record)
+{
+    CLEANUP_PTR(action_free) struct action *action = NULL;
+
+    if (action_parse(record->text, record->text_len, cached->name, cached->name, &action, NULL) == 0)
+        note_pins(cached, action);
+}
+
 /* Nobody vouches for a local action: it may name nothing of a publisher's. */
 static int check_local(struct cached *cached, const struct action *action, struct err *err)
 {
@@ -370,6 +388,7 @@ static int check_local(struct cached *cached, const struct action *action, struc
     if (!foreign)
         return 0;
     trusted_authority(foreign, cached->authority);
+    note_pins(cached, action);
     err_set(err, EKEYREJECTED,
         "the action %s names %s, but it was not installed from there and has no signature; an unsigned action may use local:// "
         "connectors only",
@@ -386,14 +405,15 @@ static int load(struct catalog *catalog, struct cached *cached, const char *file
     int found = read_record(catalog, cached, &record, err);
     int r = found < 0 ? found : read_entry(catalog, cached->name, file, &entry, err);
 
-    if (found == 0 && r < 0 && r != -ENOMEM)
-        return refuse_edited(cached, err); /* the reason matters less than that it is not what was signed */
-    if (r < 0)
+    if (r == -ENOMEM || (r < 0 && found != 0))
         return r;
     if (found == 1)
         r = check_local(cached, entry->action, err);
-    else if (strcmp(entry->hash, record.hash) != 0 || strcmp(entry->action->version, record.version) != 0)
+    else if (r < 0 || strcmp(entry->hash, record.hash) != 0 || strcmp(entry->action->version, record.version) != 0) {
+        /* What is wrong with the file matters less than that it is not what was signed. */
+        note_signed_pins(cached, &record);
         r = refuse_edited(cached, err);
+    }
     if (r < 0)
         return r;
     entry->is_signed = found == 0;
@@ -439,6 +459,7 @@ static void freshen(struct catalog *catalog, struct cached *cached, const char *
     catalog_entry_unref(TAKE_PTR(cached->entry));
     err_clear(&cached->err);
     cached->fqn[0] = cached->version[0] = cached->authority[0] = '\0';
+    json_decref(TAKE_PTR(cached->pins));
     cached->id = *id;
     cached->record_id = signed_id;
     cached->generation = generation;
@@ -483,11 +504,13 @@ static enum failure_class class_of(const struct err *err)
                                        : FAILURE_BAD_INPUT;
 }
 
-void catalog_refusal(struct catalog *catalog, const char *name, const struct err *err, struct failure *failure)
+void catalog_refusal(
+    struct catalog *catalog, const char *name, const struct err *err, struct failure *failure, const char **ret_version)
 {
     struct cached **cached = find(catalog, name);
 
     failure_set(failure, class_of(err), "%s%s%s; nothing was done", err->message, err->hint[0] ? "; " : "", err->hint);
+    *ret_version = cached ? (*cached)->version : "";
     if (cached && (*cached)->authority[0])
         failure_detail(failure, "authority", json_string((*cached)->authority));
 }
@@ -512,9 +535,10 @@ static json_t *refused_json(struct catalog *catalog, const char *name, const cha
 
     if (!row || !cached)
         return row;
-    json_object_update_new(row, json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "name", name, "signed", cached->fqn[0] != '\0', "fqn",
-                                    cached->fqn[0] ? cached->fqn : NULL, "version", cached->version[0] ? cached->version : NULL,
-                                    "authority", cached->authority[0] ? cached->authority : NULL));
+    json_object_update_new(
+        row, json_pack("{s:s, s:b, s:s*, s:s*, s:s*, s:O*}", "name", name, "signed", cached->fqn[0] != '\0', "fqn",
+                 cached->fqn[0] ? cached->fqn : NULL, "version", cached->version[0] ? cached->version : NULL, "authority",
+                 cached->authority[0] ? cached->authority : NULL, "pins", cached->pins));
     return row;
 }
 

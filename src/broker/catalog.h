@@ -49,15 +49,16 @@ DEFINE_CLEANUP_PTR(struct catalog, catalog_free)
  * -EKEYREJECTED: its signature, or the lack of one.
  */
 int catalog_get(struct catalog *catalog, const char *name, struct catalog_entry **ret_entry, struct err *err);
-/* The failure of a call for such a refusal. */
-void catalog_refusal(struct catalog *catalog, const char *name, const struct err *err, struct failure *failure);
+/* The failure of a call for such a refusal; *ret_version: of what was signed, "" when that is not known; borrowed. */
+void catalog_refusal(
+    struct catalog *catalog, const char *name, const struct err *err, struct failure *failure, const char **ret_version);
 bool catalog_is_enabled(const struct catalog *catalog, const char *name);
 
 struct catalog_list {
     struct catalog_entry **entries; /* sorted by name, references held */
     size_t len;
     json_t *
-        errors; /* [{"class","message","file","line","name"?,"fqn"?,"version"?,"authority"?}…]; fqn, version: of what was signed */
+        errors; /* [{"class","message","file","line","name"?,"fqn"?,"version"?,"authority"?,"pins"?:[hash…]}…]; fqn, version: of what was signed */
 };
 void catalog_list_free(struct catalog_list *list);
 int catalog_list(struct catalog *catalog, struct catalog_list *ret_list, struct err *err);

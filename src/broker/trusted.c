@@ -135,7 +135,7 @@ const char *trusted_authority(const char *fqn, char out[KEYRING_AUTHORITY_MAX])
 
     at = at ? strchr(at + 3, '/') : NULL;
     at = at ? strchr(at + 1, '/') : NULL;
-    len = at ? (size_t) (at - fqn) : strlen(fqn);
+    len = at ? (size_t) (at - fqn) : strcspn(fqn, "@");
     snprintf(out, KEYRING_AUTHORITY_MAX, "%.*s", (int) len, fqn);
     return out;
 }

@@ -30,7 +30,7 @@ int trusted_verify(struct trusted *trusted, const char *fqn, const struct keyrin
 
 /* Names that need no signature: local:// alone. */
 bool trusted_is_local(const char *fqn);
-/* The repository of an FQN, "github://owner/repo". Returns `out`. */
+/* The repository of an FQN, which may have an @version: "github://owner/repo". Returns `out`. */
 const char *trusted_authority(const char *fqn, char out[KEYRING_AUTHORITY_MAX]);
 
 #endif

@@ -129,7 +129,7 @@ static bool is_hex_name(const char *name)
     return strlen(name) == HEX_LEN && strspn(name, "0123456789abcdef") == HEX_LEN;
 }
 
-/* Every readable connector of the store as {fqn, version, hash, signed}; a damaged folder spoils only itself. */
+/* Every connector of the store as {fqn, version, hash, signed}; one that is damaged has no name. */
 static int scan(const char *home, json_t **ret_list, struct err *err)
 {
     CLEANUP_JSON json_t *list = json_array();
@@ -149,8 +149,10 @@ static int scan(const char *home, json_t **ret_list, struct err *err)
         if (!is_hex_name(item->d_name))
             continue;
         snprintf(hash, sizeof(hash), "sha256:%.64s", item->d_name);
-        if (store_find(home, hash, &connector, NULL) < 0)
+        if (store_find(home, hash, &connector, NULL) < 0) {
+            json_array_append_new(list, json_pack("{s:s,s:b}", "hash", hash, "signed", 0));
             continue;
+        }
         json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b}", "fqn", connector.fqn, "version", connector.version, "hash",
                                         hash, "signed", connector.is_signed));
     }
@@ -170,6 +172,8 @@ static json_t *index_of(const json_t *list)
     {
         char key[REFERENCE_FQN_MAX + REFERENCE_SEMVER_MAX + 2];
 
+        if (!json_get_str(item, "fqn"))
+            continue;
         snprintf(key, sizeof(key), "%s@%s", json_get_str(item, "fqn"), json_get_str(item, "version"));
         json_object_set_new(index, key, json_string(json_get_str(item, "hash")));
     }

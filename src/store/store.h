@@ -31,7 +31,7 @@ int store_put(const char *home, const char *fqn, const char *version, const stru
 int store_folder(const char *home, const char *hash, char ret_dir[4096], struct err *err);
 /* By pin. -ENOENT when it is not installed. */
 int store_find(const char *home, const char *hash, struct store_connector *ret_connector, struct err *err);
-/* Array of {fqn, version, hash, signed}; rebuilds the index when it is missing or wrong. New reference. */
+/* Array of {fqn?, version?, hash, signed}, without a name where no manifest tells it; rebuilds the index when it is missing or wrong. New reference. */
 int store_list(const char *home, json_t **ret_list, struct err *err);
 int store_remove(const char *home, const char *hash, struct err *err);
 /* Clears away what programs that were stopped left in store/tmp/; to be called while no other changes the home. */
