@@ -50,7 +50,7 @@ int aead_seal(const struct secret *key, const void *plain, size_t len, struct bu
     random_bytes(nonce, AEAD_NONCE_BYTES);
     context = begin(key, nonce, 1);
     if (!context || (len > 0 && EVP_CipherUpdate(context, body, &n, plain, (int) len) != 1) ||
-        EVP_CipherFinal_ex(context, body + n, &end) != 1 || (size_t) (n + end) != len ||
+        EVP_CipherFinal_ex(context, body + n, &end) != 1 || (size_t) n + (size_t) end != len ||
         EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, body + len) != 1)
         return -ENOMEM;
     out->len += len + AEAD_OVERHEAD_BYTES;
