@@ -77,7 +77,7 @@ static const json_t *find(const struct update *update, const char *name)
 
 /* ---- one action ---- */
 
-/* The plan's action is newer than what is there, or mends it. */
+/* The plan's action is newer than what is there, or the same of something that is refused as it is. */
 static bool is_news(const struct plan *plan, const json_t *item)
 {
     const json_t *action = json_array_get(json_object_get(plan->facts, "actions"), 0);
@@ -87,7 +87,7 @@ static bool is_news(const struct plan *plan, const json_t *item)
         return false;
     if (semver_parse(text_of(item, "version"), &ours, NULL) < 0 || semver_parse(text_of(action, "version"), &theirs, NULL) < 0)
         return true;
-    return semver_compare(&theirs, &ours) >= 0;
+    return semver_compare(&theirs, &ours) > 0 || (json_get_str(item, "class") && semver_compare(&theirs, &ours) == 0);
 }
 
 static int look_for(struct update *update, const json_t *item)
