@@ -356,6 +356,9 @@ void fetch_cancel(struct fetch *fetch)
     if (!fetch)
         return;
     fetch->fn = NULL;
+    /* Its answer is on its way already, with those of the others that were lost. */
+    if (fetch->lost)
+        return;
     if (!fetch->id) {
         fetch_free(fetch);
         return;

@@ -80,6 +80,19 @@ static void read_event(struct wire_frame *frame)
     json_decref(event.payload);
 }
 
+static void read_fetched(struct wire_frame *frame)
+{
+    struct fetch_answer answer;
+
+    if (fetch_read_answer(frame, &answer) < 0)
+        return;
+    require(answer.outcome <= KEEPER_HTTP_REDIRECT_REFUSED && answer.body_len <= LIMIT_BLOB_BYTES &&
+            answer.retry_after_ms >= -1 && answer.retry_after_ms <= 24 * 3600 * 1000);
+    touch(answer.body, answer.body_len);
+    touch(answer.etag, strlen(answer.etag));
+    touch(answer.message, strlen(answer.message));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int sealed = -1;
@@ -103,6 +116,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 1:
         read_state(&frame);
+        break;
+    case 3:
+        read_fetched(&frame);
         break;
     case 4:
         read_reply(&frame, KEEPER_DONE);

@@ -9,14 +9,16 @@
 
 #include "base/banned.h"
 
-#define ETAG_MAX          256
-#define TEXT_MAX          4096
-#define DETAIL_MAX        (16 * KIB)
-#define EVENT_TYPE_MAX    64
-#define EVENT_PAYLOAD_MAX (32 * KIB)
-#define EVENT_KEYS_MAX    16
-#define EVENT_LIST_MAX    32
-#define EVENT_TEXT_MAX    4096
+#define ETAG_MAX           256
+#define TEXT_MAX           4096
+#define DETAIL_MAX         (16 * KIB)
+#define EVENT_TYPE_MAX     64
+#define EVENT_PAYLOAD_MAX  (32 * KIB)
+#define EVENT_KEYS_MAX     16
+#define EVENT_LIST_MAX     32
+#define EVENT_TEXT_MAX     4096
+
+#define RETRY_AFTER_MAX_MS (24 * 3600 * 1000ll) /* the keeper says no more (retry.h) */
 
 /* A full vault has 4,096 entries of some twenty values each. */
 #define LIST_LIMITS ((struct json_limits){ 4 * MIB, 8, 400000 })
@@ -215,7 +217,8 @@ int fetch_read_answer(struct wire_frame *frame, struct fetch_answer *ret_answer)
     ret_answer->retry_after_ms = wire_get_i64(frame);
     ret_answer->body = wire_get_blob(frame, LIMIT_BLOB_BYTES, &ret_answer->body_len);
     ret_answer->message = wire_get_str(frame, TEXT_MAX);
-    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED)
+    if (wire_end(frame) < 0 || outcome > KEEPER_HTTP_REDIRECT_REFUSED || ret_answer->retry_after_ms < -1 ||
+        ret_answer->retry_after_ms > RETRY_AFTER_MAX_MS)
         return -EPROTO;
     ret_answer->outcome = outcome;
     return 0;
