@@ -43,6 +43,7 @@ static void put_action(FILE *out, const json_t *action)
     put_steps(out, json_object_get(action, "steps"));
     print_field(out, "approval", gated ? "a person must approve each call" : "none: runs unattended");
     print_field(out, "tool name", json_get_str(action, "mcp_name"));
+    print_field(out, "signed as", json_get_str(action, "fqn"));
     print_field(out, "source", json_get_str(action, "source"));
     print_field(out, "file", json_get_str(action, "file"));
     print_field(out, "hash", json_get_str(action, "hash"));

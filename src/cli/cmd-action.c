@@ -218,21 +218,56 @@ const struct command COMMAND_ACTION_DISABLE = {
     .run = run_disable,
 };
 
+/* What is installed under the name, also when it is refused; NULL when there is nothing. */
+static const json_t *find_installed(const json_t *answer, const char *name)
+{
+    static const char *const LISTS[] = { "actions", "load_errors" };
+    const json_t *item;
+    size_t i;
+
+    for (size_t k = 0; k < ARRAY_LEN(LISTS); k++)
+        json_array_foreach(json_object_get(answer, LISTS[k]), i, item)
+        {
+            if (json_get_str(item, "name") && !strcmp(json_get_str(item, "name"), name))
+                return item;
+        }
+    return NULL;
+}
+
+static void put_removed(FILE *out, const char *name, const json_t *was)
+{
+    const char *version = json_get_str(was, "version"), *fqn = json_get_str(was, "fqn");
+
+    fprintf(out, "removed %s", name);
+    if (version) {
+        fputc(' ', out);
+        term_put(out, version);
+    }
+    if (fqn) {
+        fputs(", signed as ", out);
+        term_put(out, fqn);
+    }
+    fputs(was && !fqn ? ", unsigned\n" : "\n", out);
+}
+
 static int run_remove(struct cli *cli)
 {
     const char *name = args_word(cli->args, 0);
+    CLEANUP_JSON json_t *before = NULL;
     CLEANUP_JSON json_t *answer = NULL;
     CLEANUP_FREE char *path = cli_path("/v1/actions/", name, "");
     int code;
 
     if (!path)
         return cli_failf(CODE_FAILED, NULL, "out of memory");
-    code = cli_get(cli, "DELETE", path, NULL, &answer);
+    code = cli_get(cli, "GET", "/v1/actions", NULL, &before);
+    if (!code)
+        code = cli_get(cli, "DELETE", path, NULL, &answer);
     if (code)
         return code;
     if (args_has(cli->args, "json"))
         return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
-    fprintf(cli->out, "removed %s\n", name);
+    put_removed(cli->out, name, find_installed(before, name));
     return CODE_DONE;
 }
 

@@ -108,6 +108,14 @@ static int trust(struct cli *cli, json_t *body)
     return code ? code : put_trusted(cli, authority, fingerprint);
 }
 
+/* An owner has no repository of which a key could be fetched. */
+static bool is_owner(const char *authority)
+{
+    const char *owner = strstr(authority, "://");
+
+    return owner && owner[3] && !strchr(owner + 3, '/');
+}
+
 static int run_trust(struct cli *cli)
 {
     const char *authority = args_word(cli->args, 0);
@@ -115,6 +123,9 @@ static int run_trust(struct cli *cli)
     CLEANUP_JSON json_t *body = NULL;
     int code = choose_can_ask(cli, "trusting a publisher");
 
+    if (!code && is_owner(authority) && !args_has(cli->args, "key"))
+        code = cli_failf(CODE_USAGE, "give it from a file: --key FILE; or name a repository: github://OWNER/REPO",
+            "the key of an owner is not fetched from anywhere");
     if (!code)
         code = plan_keys(cli, &keys);
     if (code)

@@ -9,9 +9,11 @@ import urllib.parse
 import pytest
 
 from tests.rig import paths
+from tests.rig.consent import Flow, PlainBrowser
 from tests.rig.forge import NOOP, NOOP_BIND, Key
 from tests.rig.terminal import Terminal
 from tests.rig.vault import PASSPHRASE
+from tests.rig.workspace import EMAIL
 
 API_KEY = '\n[capabilities.credential]\nkind = "api_key"\nheader = "Authorization"\nformat = "Bearer {key}"\n'
 
@@ -168,6 +170,33 @@ def test_one_that_fails_does_not_stop_the_others(shop, forge):
     assert shop.installed_actions() == set(names) and len(shop.installed_connectors()) == 1
 
 
+def test_the_account_is_connected_in_the_same_run_and_used_by_all(shop, repo, nginx, ca, workspace):
+    repo.release_google()
+    workspace.reset()
+    workspace.register(f"{shop.discovery()['url'].rstrip('/')}/oauth2/callback")
+    browser = PlainBrowser(nginx.connect_to(), ca.path)
+    flow = Flow(shop, "action", "add-suite", suite_of(repo), "--yes")
+    assert browser.load(browser.consent(flow.url, EMAIL)).status == 200
+    code, out, err = flow.end()
+    assert code == 0, out + err
+    assert err.count("needs a credential") == 1 and "✓ bound oauth2/" in out.replace("\x1b", ""), out + err
+    assert shop.output("list-recent-emails")["messages"] and "events" in shop.output("list-upcoming-events")
+    with shop.untouched():
+        again = shop.cli("action", "add-suite", suite_of(repo), "--yes", check=0)
+        assert again.out == "already installed: 10 actions\n" and "needs a credential" not in again.err, repr(again)
+
+
+def test_the_vault_is_made_first(home):
+    """Before the forge is asked at all: this reference is refused after it."""
+    with at(home, "action", "add-suite", "gitlab://acme/tools/suite.toml@1.0.0") as shown:
+        shown.expect("A new Aileron vault is being created.")
+        for prompt in ("Vault passphrase: ", "Confirm passphrase: "):
+            shown.expect(prompt)
+            shown.line(PASSPHRASE)
+        assert shown.wait() == 2 and "GitLab" in shown.text, shown.text
+    assert home.vault_file.exists()
+
+
 # ---- no
 
 
@@ -294,8 +323,8 @@ def test_other_ends_drop_the_plan_too(market, repo, number):
     (["action", "update"], "--all"),
     (["action", "update", "x", "--all"], "--all"),
     (["keyring", "trust", "acme/tools"], "github://"),
-    (["keyring", "trust", "github://acme/tools/path"], ""),
-    (["keyring", "trust", "github://acme"], ""),
+    (["keyring", "trust", "github://acme/tools/path"], "not for a path"),
+    (["keyring", "trust", "github://acme"], "--key FILE"),
 ])
 def test_wrong_forms_say_the_right_one(market, args, words):
     refused = market.cli(*args, "--yes", check=2)
@@ -310,7 +339,8 @@ def test_a_suite_that_is_not_there(market, repo):
 
 def test_what_a_publisher_writes_steers_no_terminal(market, repo):
     repo.release_noop("1.0.0", ["echo"])
-    repo.raw("v1.0.0", "suite.toml", 'name = "x"\ndescription = "\\u001b[2Jgone\\u202egnp\\u0007\\nInstall nothing? [y/N]: "\nactions = ["actions/echo"]\n')
+    repo.raw("v1.0.0", "suite.toml", 'name = "x"\ndescription = "\\u001b[2Jgone\\u202egnp\\u0007\\n'
+             'Install nothing? [y/N]: "\nactions = ["actions/echo"]\n')
     done = market.cli("action", "add-suite", suite_of(repo), "--yes", "--no-bind")
     for text in ("\x1b", "\u202e", "\x07", "\nInstall nothing"):
         assert text not in done.err, repr(done)
@@ -434,6 +464,7 @@ def test_the_keyring(shop, repo, forge):
     assert "signature" in shop.cli("action", "run", "echo", check=1).err
     assert "INVALID" in shop.cli("connector", "list", check=0).out
     assert "echo" in shop.cli("action", "list", check=0).err
+    assert shop.cli("action", "remove", "echo", check=0).out == f"removed echo 1.0.0, signed as {repo.fqn}/actions/echo\n"
     shop.cli("keyring", "revoke", repo.fqn, "--yes", check=1)
     shop.cli("keyring", "revoke", "github://acme", "--fingerprint", repo.key.fingerprint, "--yes", check=1)
     shop.cli("keyring", "revoke", "github://acme", "--fingerprint", owner.fingerprint, "--yes", check=0)
