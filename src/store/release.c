@@ -115,8 +115,11 @@ static int at_read(const char *text, const char *at, struct release_ref *ref, st
 
 static int part_copy(char *out, size_t size, const char *from, size_t len, const char *what, struct err *err)
 {
-    if (len >= size)
-        return err_set(err, EINVAL, "the name of the %s is longer than %zu characters", what, size - 1);
+    if (len >= size) {
+        err_set(err, EINVAL, "the %s is longer than %zu characters", what, size - 1);
+        err_hint(err, "write github://OWNER/REPO@latest");
+        return -EINVAL;
+    }
     memcpy(out, from, len);
     out[len] = '\0';
     return 0;
@@ -127,10 +130,10 @@ static int parts_read(struct release_ref *ref, struct err *err)
     const char *owner = ref->fqn.text + strlen(GITHUB), *repo = strchr(owner, '/') + 1;
     size_t repo_len = strcspn(repo, "/");
     const char *rest = repo[repo_len] ? repo + repo_len + 1 : "";
-    int r = part_copy(ref->owner, sizeof ref->owner, owner, (size_t) (repo - 1 - owner), "owner", err);
+    int r = part_copy(ref->owner, sizeof ref->owner, owner, (size_t) (repo - 1 - owner), "name of the owner", err);
 
     if (r == 0)
-        r = part_copy(ref->repo, sizeof ref->repo, repo, repo_len, "repository", err);
+        r = part_copy(ref->repo, sizeof ref->repo, repo, repo_len, "name of the repository", err);
     return r < 0 ? r : part_copy(ref->subpath, sizeof ref->subpath, rest, strlen(rest), "path", err);
 }
 

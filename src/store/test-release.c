@@ -69,6 +69,10 @@ static void test_wrong_forms(void **state)
         { "github://acme@x/tools@v1.0.0", RELEASE_THING, "two @", "one version" },
         { "github://acme@v1.0.0", RELEASE_THING, "owner and a repository", "github://OWNER/REPO" },
         { "github://acme/../x@v1.0.0", RELEASE_THING, "not '.' or '..'", "github://OWNER/REPO" },
+        { "github://"
+          "o123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+          "890123456789/tools@v1.0.0",
+            RELEASE_THING, "longer", "github://OWNER/REPO" },
         { "github://acme/tools/@v1.0.0", RELEASE_THING, "each part", "github://OWNER/REPO" },
         { "github://acme/tools@main", RELEASE_THING, "branch", "@latest" },
         { "github://acme/tools@release-1", RELEASE_THING, "branch", "@latest" },
