@@ -274,15 +274,19 @@ static int install_files(struct staged *record, const struct buf *json, struct s
     return r;
 }
 
-/* The hash of actions/<name>.md; "" without one that could be read. */
-static void file_hash(int folder, const char *name, char out[SHA256_TAGGED_MAX])
+/* The hash of actions/<name>.md; "" when there is none, or what is there is no file that we wrote. */
+static int file_hash(int folder, const char *name, char out[SHA256_TAGGED_MAX], struct err *err)
 {
     CLEANUP(buf_free) struct buf text = BUF_INIT(ACTION_RECORD_TEXT_MAX);
     uint8_t hash[SHA256_BYTES];
+    int r = file_read(folder, name, &text, err);
 
     out[0] = '\0';
-    if (file_read(folder, name, &text, NULL) == 0 && sha256(buf_str(&text), text.len, hash) == 0)
+    if (r == -ENOENT || r == -EINVAL || r == -E2BIG || r == -ELOOP)
+        return 0;
+    if (r == 0 && (r = sha256(buf_str(&text), text.len, hash)) == 0)
         sha256_tag(hash, out);
+    return r;
 }
 
 int action_record_install(const char *home, const char *name, struct action_record *record, struct err *err)
@@ -299,8 +303,9 @@ int action_record_install(const char *home, const char *name, struct action_reco
     if (r < 0)
         return r;
     struct staged to_record = staged_of(records, name, SUFFIX), to_action = staged_of(actions, name, ".md");
-    file_hash(actions, to_action.name, record->replaces);
-    r = record_write(name, record, &json, err);
+    r = file_hash(actions, to_action.name, record->replaces, err);
+    if (r == 0)
+        r = record_write(name, record, &json, err);
     if (r < 0)
         return r;
     r = install_files(&to_record, &json, &to_action, record);
@@ -309,10 +314,27 @@ int action_record_install(const char *home, const char *name, struct action_reco
     return r < 0 ? err_errno(err, -r, "cannot write the action %s", name) : 0;
 }
 
+/* The file is put aside first, so that it can come back when its record cannot go. */
+static int remove_files(const char *home, const char *name, const struct staged *action, struct err *err)
+{
+    bool had_action = renameat(action->folder, action->name, action->folder, action->beside) == 0;
+    int r = had_action || errno == ENOENT ? file_sync_dir(action->folder) : -errno;
+
+    if (r < 0)
+        err_errno(err, -r, "cannot remove %s", action->name);
+    else
+        r = action_record_drop(home, name, err);
+    if (r < 0 && had_action)
+        renameat(action->folder, action->beside, action->folder, action->name);
+    else if (had_action)
+        unlinkat(action->folder, action->beside, 0);
+    return r;
+}
+
 int action_record_remove(const char *home, const char *name, struct err *err)
 {
     CLEANUP_CLOSE int actions = -1;
-    char path[PATH_MAX], file[NAME_MAX_LEN + 8];
+    char path[PATH_MAX];
     struct stat st;
     int r = path_make(home, name, path, err);
 
@@ -320,15 +342,10 @@ int action_record_remove(const char *home, const char *name, struct err *err)
         r = folders_open(home, ACTIONS, false, &actions, err);
     if (r < 0)
         return r;
-    snprintf(file, sizeof file, "%.*s.md", NAME_MAX_LEN, name);
-    if (unlinkat(actions, file, 0) < 0) {
-        if (errno != ENOENT)
-            return err_errno(err, errno, "cannot remove %s", file);
-        if (lstat(path, &st) < 0)
-            return err_set(err, ENOENT, "there is no action %s", name);
-    }
-    r = file_sync_dir(actions);
-    return r < 0 ? err_errno(err, -r, "cannot sync the folder of %s", file) : action_record_drop(home, name, err);
+    const struct staged action = staged_of(actions, name, ".md");
+    if (!is_there(actions, action.name) && lstat(path, &st) < 0)
+        return err_set(err, ENOENT, "there is no action %s", name);
+    return remove_files(home, name, &action, err);
 }
 
 /* ---- after a crash ---- */
@@ -344,7 +361,8 @@ static int repair_one(const char *home, int actions, const char *name, struct er
     snprintf(file, sizeof file, "%.*s.md", NAME_MAX_LEN, name);
     if (!is_there(actions, file))
         return action_record_drop(home, name, err);
-    file_hash(actions, file, hash);
+    if (file_hash(actions, file, hash, NULL) < 0)
+        return 0;
     if (!record.replaces[0] || strcmp(hash, record.replaces) != 0 || !strcmp(hash, record.hash))
         return 0;
     return file_write_atomic(actions, file, record.text, record.text_len, 0600, err);
@@ -365,8 +383,8 @@ int action_record_repair(const char *home, struct err *err)
         r = action_record_names(home, &names, err);
     if (r < 0)
         return r;
-    folders_sweep(records);
-    folders_sweep(actions);
+    folders_sweep(records, NULL);
+    folders_sweep(actions, NULL);
     json_array_foreach(names, i, name)
     {
         r = repair_one(home, actions, json_string_value(name), err);

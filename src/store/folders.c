@@ -73,13 +73,13 @@ static bool is_temporary(const char *name)
     return name[0] == '.' && len > 5 && (!strcmp(name + len - 4, ".new") || !strcmp(name + len - 4, ".tmp"));
 }
 
-void folders_sweep(int folder)
+void folders_sweep(int folder, const char *except)
 {
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CLEANUP_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry = NULL;
 
     while (dir && (entry = readdir(dir)))
-        if (is_temporary(entry->d_name))
+        if (is_temporary(entry->d_name) && (!except || strncmp(entry->d_name, except, strlen(except)) != 0))
             unlinkat(folder, entry->d_name, 0);
 }

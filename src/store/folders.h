@@ -14,7 +14,7 @@
 int folders_make(const char *home, const char *relative, bool sync_all, char ret_path[PATH_MAX], struct err *err);
 /* The same, opened for reading. */
 int folders_open(const char *home, const char *relative, bool sync_all, int *ret_fd, struct err *err);
-/* Removes the temporary files (".….new", ".….tmp") that a program left in a folder. */
-void folders_sweep(int folder);
+/* Removes the temporary files (".….new", ".….tmp") that a program left in a folder, but for those that begin with `except` (NULL: none). */
+void folders_sweep(int folder, const char *except);
 
 #endif

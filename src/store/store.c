@@ -296,21 +296,6 @@ static bool holds_same(const char *home, const char *hash)
            !strcmp(own, hash);
 }
 
-/* The bytes are there; the signature beside them may be missing, damaged, or by a key that is not trusted any more. */
-static int renew_signature(const char *home, const char *hash, const struct buf *signature, struct err *err)
-{
-    CLEANUP(buf_free) struct buf old = BUF_INIT(SIGNATURE_MAX);
-    CLEANUP_CLOSE int dirfd = -1;
-    char dir[4096];
-    int r = signature ? folder_open(home, hash, dir, &dirfd, err) : 0;
-
-    if (!signature || r < 0)
-        return r;
-    if (!file_read(dirfd, SIGNATURE, &old, NULL) && old.len == signature->len && !memcmp(old.data, signature->data, old.len))
-        return 0;
-    return file_write_atomic(dirfd, SIGNATURE, signature->data, signature->len, 0600, err);
-}
-
 /* Whatever has this name goes to store/tmp with one rename and is taken apart there: nothing half removed is ever met. */
 static int remove_dir(const char *home, const char *hex, struct err *err)
 {
@@ -330,6 +315,43 @@ static int remove_dir(const char *home, const char *hex, struct err *err)
     if (file_remove_tree(tmpfd, name) == -ENOTDIR)
         unlinkat(tmpfd, name, 0);
     return r < 0 ? err_errno(err, -r, "cannot sync the store") : 0;
+}
+
+/* Written in store/tmp, so that a connector's folder never holds anything else than its files. */
+static int replace_signature(const char *home, int dirfd, const struct buf *signature, struct err *err)
+{
+    char name[2 * TMP_NAME_BYTES + 1];
+    CLEANUP_CLOSE int tmpfd = -1;
+    int r = folders_open(home, TMP, false, &tmpfd, err);
+
+    if (r < 0)
+        return r;
+    name_at_random(name);
+    r = file_write_atomic(tmpfd, name, signature->data, signature->len, 0600, err);
+    if (r == 0 && renameat(tmpfd, name, dirfd, SIGNATURE) < 0)
+        r = err_errno(err, errno, "cannot move the signature into the store");
+    if (r < 0) {
+        unlinkat(tmpfd, name, 0);
+        return r;
+    }
+    r = file_sync_dir(dirfd);
+    return r < 0 ? err_errno(err, -r, "cannot sync the store") : 0;
+}
+
+/* The bytes are there; the signature beside them may be missing, damaged, or by a key that is not trusted any more. */
+static int renew_signature(const char *home, const char *hash, const struct buf *signature, struct err *err)
+{
+    CLEANUP(buf_free) struct buf old = BUF_INIT(SIGNATURE_MAX);
+    CLEANUP_CLOSE int pathfd = -1;
+    char dir[4096];
+    int r = signature ? folder_open(home, hash, dir, &pathfd, err) : 0;
+
+    if (!signature || r < 0)
+        return r;
+    if (!file_read(pathfd, SIGNATURE, &old, NULL) && old.len == signature->len && !memcmp(old.data, signature->data, old.len))
+        return 0;
+    CLEANUP_CLOSE int dirfd = openat(pathfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dirfd < 0 ? err_errno(err, errno, "cannot open %s", dir) : replace_signature(home, dirfd, signature, err);
 }
 
 int store_put(const char *home, const char *fqn, const char *version, const struct buf *wasm, const struct buf *manifest,
@@ -393,6 +415,7 @@ int store_repair(const char *home, struct err *err)
 {
     CLEANUP_CLOSE int tmpfd = -1;
     CLEANUP_CLOSE int indexfd = -1;
+    CLEANUP_CLOSE int homefd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char path[PATH_MAX];
     int r = folders_open(home, TMP, true, &tmpfd, err);
 
@@ -403,7 +426,9 @@ int store_repair(const char *home, struct err *err)
     if (r < 0)
         return r;
     sweep_tmp(tmpfd);
-    folders_sweep(indexfd);
+    folders_sweep(indexfd, NULL);
+    /* The keyring's and its neighbours'; the vault's are the keeper's, who may be writing one now. */
+    folders_sweep(homefd, ".secrets.json");
     reindex(home);
     return 0;
 }

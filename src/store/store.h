@@ -34,7 +34,7 @@ int store_find(const char *home, const char *hash, struct store_connector *ret_c
 /* Array of {fqn?, version?, hash, signed}, without a name where no manifest tells it; rebuilds the index when it is missing or wrong. New reference. */
 int store_list(const char *home, json_t **ret_list, struct err *err);
 int store_remove(const char *home, const char *hash, struct err *err);
-/* Clears away what programs that were stopped left in store/tmp/; to be called while no other changes the home. */
+/* Clears away what programs that were stopped left half done, here and in the home itself; to be called while no other changes the home. */
 int store_repair(const char *home, struct err *err);
 
 #endif
