@@ -1,14 +1,15 @@
 """Installing from a forge the right way: every form of a reference, whom one trusts, what is told, what is receipted."""
 import base64
 import json
+import subprocess
 import time
 
 import pytest
 
-from tests.rig.forge import NOOP, NOOP_BIND, Key, Repository
+from tests.rig import paths
+from tests.rig.forge import NOOP, NOOP_BIND, Key
 from tests.rig.ports import wait_for
 
-MINUTE = 60
 COMMIT = "c0ffee" + "0" * 33 + "1"
 PAD = [{"name": f"nightly-{i}", "commit": {"sha": f"{i:040x}"}} for i in range(150)]
 
@@ -62,6 +63,38 @@ def test_what_was_installed_runs(market, repo):
     market.buy(market.action(f"{repo.fqn}/actions/echo@latest"))
     assert market.output("echo", {"text": "hello"}) == {"text": "hello"}
     market.cli("action", "remove", "echo", check=0)
+
+
+def test_what_publish_packs_is_what_installs(shop, forge):
+    """The Google connector released by the program's own publisher's commands, from the key to the suite."""
+    repo = forge.repository("acme", "published")
+    desk = shop.base / "desk"
+    desk.mkdir()
+    (desk / "cid").write_text("client-of-the-publisher\n")
+    (desk / "csec").write_text("public-by-design\n")
+
+    def publish(*args):
+        done = subprocess.run([paths.CLI, "publish", *map(str, args)], cwd=desk, env=shop.environment, text=True,
+                              capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    publish("keygen")
+    packed = json.loads(publish("pack", paths.GOOGLE, "--fqn", repo.fqn, "--version", "2.0.0", "--bind", "client_id=cid",
+                                "--bind", "client_secret=csec", "--json"))
+    actions = sorted((paths.GOOGLE / "actions").glob("*.md"))
+    packed += json.loads(publish("pack", *actions, "--connector", packed[0]["archive"], "--json"))
+    for item in packed:
+        repo.asset(item["tag"], (desk / item["archive"]).read_bytes())
+        repo.tag(item["tag"])
+    repo.raw("HEAD", "keys/publisher.pub", (desk / "keys/publisher.pub").read_bytes())
+    repo.raw("v2.0.0", "suite.toml", (paths.GOOGLE / "suite.toml").read_bytes())
+    repo.latest("v2.0.0")
+    ready = shop.ready(shop.suite(f"{repo.fqn}/suite.toml@latest"))
+    assert ready["connectors"][0]["hash"] == packed[0]["hash"] and ready["connectors"][0]["version"] == "2.0.0"
+    shop.buy(ready)
+    assert len(shop.installed_actions()) == 10
+    manifest = (shop.path / "store/connectors/sha256" / packed[0]["hash"].removeprefix("sha256:") / "manifest.toml").read_text()
+    assert "client-of-the-publisher" in manifest
 
 
 # ---- forms of a reference

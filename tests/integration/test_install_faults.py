@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.rig.forge import NOOP, NOOP_BIND
+from tests.rig.forge import NOOP
 from tests.rig.home import alive
 from tests.rig.ports import wait_for
 from tests.rig.shop import Shop

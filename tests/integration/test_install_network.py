@@ -1,12 +1,15 @@
 """A forge that is rude: errors, limits, redirects, slow and dying downloads; and what each server gets to see of us."""
 import os
+import socket
+import threading
 import time
 import urllib.parse
 
 import pytest
 
-from tests.rig.forge import GITHUB_HOSTS, NOOP
+from tests.rig.forge import GITHUB_HOSTS, NOOP, archive
 from tests.rig.ports import wait_for
+from tests.rig.shop import Shop
 
 GITHUB, API, RAW, OBJECTS = GITHUB_HOSTS
 TOKEN = "ghp_5e3cBa7041f2d6Token"
@@ -172,7 +175,7 @@ def test_redirects_that_are_not_followed(rude_market, rude, forge, free_listener
         for name, (repo, paths, word) in plans.items():
             plan = rude_market.preview_start("/v1/connectors", ref=f"{repo.fqn}@1.0.0")
             plans[name] = plan, paths, word
-        for name, (plan, paths, word) in plans.items():
+        for name, (plan, _, word) in plans.items():
             got = rude_market.wait_plan(plan, ("working",))
             if got["state"] != "failed" or word not in got["error"]["message"] or "secret@" in got["error"]["message"]:
                 wrong.append((name, got.get("error", got["state"])))
@@ -196,8 +199,6 @@ def test_five_redirects_are_enough(rude_market, rude, repo, good, count, ok):
 @pytest.fixture
 def free_listener():
     """A plain port of this machine, and who came to it."""
-    import socket
-    import threading
     reached, listener = [], socket.create_server(("127.0.0.1", 0))
 
     def accept():
@@ -373,7 +374,7 @@ def test_the_fetcher_dies_in_the_middle_of_a_download(rude_market, rude, repo, g
         mark = rude.mark()
         plan = rude_market.preview_start("/v1/connectors", ref=f"{repo.fqn}@1.0.0", force=True)
         for number in range(kills):
-            wait_for(lambda: len(rude.since(mark, good.object)) > number, "the request", 20)
+            wait_for(lambda mark=mark, number=number: len(rude.since(mark, good.object)) > number, "the request", 20)
             for pid in fetchers(rude_market):
                 rude_market.kill(pid)
         got = rude_market.wait_plan(plan, ("working",))
@@ -384,6 +385,28 @@ def test_the_fetcher_dies_in_the_middle_of_a_download(rude_market, rude, repo, g
                 rude_market.failed(got, "network", "ended unexpectedly")
     assert rude_market.api("GET", "/v1/status").status == 200
     rude_market.buy(rude_market.connector(f"{repo.fqn}@1.0.0"))
+
+
+def test_the_keeper_dies_while_it_asks_the_api(built, rude, ca, repo):
+    """It comes back locked, and with it the development overrides are gone: the plan ends with words, not never."""
+    shop = Shop([], rude.connect_to(), ca.path)
+    try:
+        shop.start()
+        repo.release_noop("1.0.0", ["echo"])
+        paths = Paths(repo)
+        rude.script(API, "hang", path=paths.latest)
+        mark = rude.mark()
+        with shop.untouched():
+            plan = shop.preview_start("/v1/connectors", ref=f"{repo.fqn}@latest")
+            wait_for(lambda: rude.since(mark, paths.latest), "the request", 10)
+            for pid in shop.children("aileron-keeper"):
+                shop.kill(pid)
+            got = shop.wait_plan(plan, ("working",))
+            assert got["state"] == "failed" and got["error"]["message"], got
+        wait_for(lambda: shop.unlock(check=None).code == 0, "the new keeper", 10)
+        shop.buy(shop.connector(f"{repo.fqn}@latest"))
+    finally:
+        shop.close()
 
 
 def test_the_fetcher_has_nothing_to_lose(rude_market, rude, repo, good):
@@ -410,7 +433,6 @@ def test_the_unpacking_dies(rude_market, rude, repo, good):
     # Large enough to be met at work: random bytes in a custom section nobody reads.
     wasm += b"\0" + leb(30_000_000 + 2) + b"\1x" + os.urandom(1 << 20) * 28 + os.urandom(30_000_000 - (28 << 20))
     good_bytes = repo.asset_path("v1.0.0").read_bytes()
-    from tests.rig.forge import archive
     repo.asset("v1.0.0", archive({"connector.wasm": wasm, "manifest.toml": manifest, "signature.sig": repo.key.sign(wasm + manifest)}))
     killed = False
     with rude_market.untouched():
