@@ -10,6 +10,11 @@
 
 #include "base/banned.h"
 
+#define USUAL_MEMORY_MIB 64
+#define WORDS_INDENT     8
+#define WORDS_COLUMNS    400
+#define NAME_COLUMNS     40
+
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_get_str(object, key);
@@ -106,10 +111,39 @@ static const char *signature_words(const json_t *item)
                                          : "NONE";
 }
 
+/*
+ * What a publisher says of itself, under a line of ours: indented deeper than anything that is ours, also where it wraps, so that
+ * no padding makes it look like a line of the daemon's.
+ */
+static void put_their_words(const char *text)
+{
+    CLEANUP(buf_free) struct buf clean = BUF_INIT(1024 * 1024);
+    CLEANUP(buf_free) struct buf fitted = BUF_INIT(1024 * 1024);
+
+    if (!text)
+        return;
+    text_clean(text, strlen(text), false, &clean);
+    text_fit(buf_str(&clean), WORDS_COLUMNS, &fitted);
+    fputs("in its publisher's words:\n", stderr);
+    term_paragraph(stderr, buf_str(&fitted), WORDS_INDENT);
+}
+
+/* A name that a publisher gave itself: short, or it would push what is ours out of sight. */
+static char *short_name(const char *name)
+{
+    CLEANUP(buf_free) struct buf clean = BUF_INIT(1024 * 1024);
+    CLEANUP(buf_free) struct buf fitted = BUF_INIT(1024);
+
+    text_clean(name, strlen(name), false, &clean);
+    text_fit(buf_str(&clean), NAME_COLUMNS, &fitted);
+    return buf_take(&fitted);
+}
+
 static void put_publisher(const json_t *item)
 {
     CLEANUP_FREE char *publisher = NULL;
-    const char *fqn = text_of(item, "fqn"), *own_name = json_get_str(item, "publisher");
+    const char *fqn = text_of(item, "fqn"), *claim = json_get_str(item, "publisher");
+    CLEANUP_FREE char *own_name = claim ? short_name(claim) : NULL;
 
     if (asprintf(&publisher, "%.*s%s%s%s", authority_of(fqn), fqn, own_name ? " (calls itself " : "", own_name ? own_name : "",
             own_name ? ")" : "") < 0)
@@ -128,8 +162,10 @@ static void put_connector(const json_t *item)
     fputc('@', stderr);
     term_put(stderr, text_of(item, "version"));
     fputs(flag_of(item, "already_installed") ? " (already installed)\n" : "\n", stderr);
-    print_field(stderr, "in its words", json_get_str(item, "description"));
     put_publisher(item);
+    if (json_integer_value(json_object_get(item, "memory_mib")) > USUAL_MEMORY_MIB)
+        print_fieldf(stderr, "memory", "up to %lld MiB", (long long) json_integer_value(json_object_get(item, "memory_mib")));
+    put_their_words(json_get_str(item, "description"));
     if (flag_of(item, "wants_spawn"))
         fprintf(stderr, "%s⚠ wants to start programs on this machine, which this version does not let it%s\n",
             term_style(stderr, STYLE_WARN), term_end(stderr));
@@ -281,19 +317,17 @@ static void put_warnings(const json_t *actions)
 
 static void put_suite(const json_t *suite)
 {
-    if (!suite)
+    CLEANUP_FREE char *name = suite ? short_name(text_of(suite, "name")) : NULL;
+
+    if (!name)
         return;
-    fputc('\n', stderr);
-    fputs(term_style(stderr, STYLE_BOLD), stderr);
-    term_put(stderr, text_of(suite, "name"));
-    fputs(term_end(stderr), stderr);
+    fprintf(stderr, "\nSuite %s%s%s", term_style(stderr, STYLE_BOLD), name, term_end(stderr));
     if (json_get_str(suite, "version")) {
         fputc(' ', stderr);
         term_put(stderr, text_of(suite, "version"));
     }
-    fputs(", in its publisher's words: ", stderr);
-    term_put(stderr, text_of(suite, "description"));
-    fputc('\n', stderr);
+    fputs(", ", stderr);
+    put_their_words(text_of(suite, "description"));
 }
 
 void show_facts(const struct plan *plan)

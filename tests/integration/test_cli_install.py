@@ -1,4 +1,5 @@
 """Installing from a forge by the command line: what a person reads, is asked and may break off; what is left afterwards."""
+import concurrent.futures
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from tests.rig import paths
 from tests.rig.consent import Flow, PlainBrowser
 from tests.rig.forge import NOOP, NOOP_BIND, Key
+from tests.rig.ports import wait_for
 from tests.rig.terminal import Terminal
 from tests.rig.vault import PASSPHRASE
 from tests.rig.workspace import EMAIL
@@ -256,6 +258,40 @@ def test_ctrl_c_at_every_question(market, repo, prompts):
         market.drop(plan)
 
 
+def test_ctrl_c_while_it_installs_leaves_nothing_half_done(shop, repo):
+    repo.release_google()
+    shop.trust(repo.fqn, repo.key)
+    with at(shop, "action", "add-suite", suite_of(repo), "--no-bind") as shown:
+        shown.expect("? [y/N]:")
+        shown.line("y")
+        shown.send("\x03")
+        assert shown.wait() in (0, 128 + signal.SIGINT), shown.text
+        said_no = "nothing was installed" in shown.text
+    if said_no:
+        assert not shop.installed_actions() and not shop.installed_connectors()
+    else:
+        wait_for(lambda: len(shop.installed_actions()) == 10, "all of what was agreed to")
+        assert "already installed: 10" in shop.cli("action", "add-suite", suite_of(repo), "--yes", "--no-bind", check=0).out
+
+
+def test_two_at_once_come_to_the_same(shop, repo):
+    repo.release_google()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        runs = [pool.submit(shop.cli, "action", "add-suite", suite_of(repo), "--yes", "--no-bind") for _ in range(3)]
+        assert [run.result().code for run in runs] == [0, 0, 0], [run.result() for run in runs]
+    assert len(shop.installed_actions()) == 10 and len(shop.installed_connectors()) == 1
+    assert len(shop.cli("keyring", "list", "--json", check=0).json()["publishers"]) == 1
+
+
+def test_a_locked_vault_and_nobody_to_ask(shop, repo, nginx):
+    repo.release_noop()
+    shop.cli("vault", "lock", check=0)
+    mark = nginx.mark()
+    with shop.untouched():
+        assert "passphrase" in shop.cli("action", "add-suite", suite_of(repo), "--yes", check=3).err
+    assert not nginx.seen(mark, settle=0.3)
+
+
 def test_ctrl_c_at_the_passphrase(shop, repo, nginx):
     repo.release_noop()
     shop.cli("vault", "lock", check=0)
@@ -337,14 +373,20 @@ def test_a_suite_that_is_not_there(market, repo):
     assert "9.9.9" in failed.err, repr(failed)
 
 
-def test_what_a_publisher_writes_steers_no_terminal(market, repo):
+def test_what_a_publisher_writes_stands_apart_from_what_is_ours(market, repo):
     repo.release_noop("1.0.0", ["echo"])
-    repo.raw("v1.0.0", "suite.toml", 'name = "x"\ndescription = "\\u001b[2Jgone\\u202egnp\\u0007\\n'
-             'Install nothing? [y/N]: "\nactions = ["actions/echo"]\n')
-    done = market.cli("action", "add-suite", suite_of(repo), "--yes", "--no-bind")
-    for text in ("\x1b", "\u202e", "\x07", "\nInstall nothing"):
-        assert text not in done.err, repr(done)
-    market.cli("action", "remove", "echo")
+    pad = " " * 90
+    repo.raw("v1.0.0", "suite.toml", f'name = "x{pad}signature valid"\ndescription = "fine{pad}  ✓ cannot send{pad}publisher '
+             'github://good/one"\nactions = ["actions/echo"]\n')
+    with market.untouched(), at(market, "action", "add-suite", suite_of(repo), "--no-bind") as shown:
+        shown.expect("? [y/N]:")
+        shown.line("y")
+        asked = shown.expect("Install 1 action and 1 connector? [y/N]:")
+        shown.line("n")
+        shown.wait()
+    # Nothing of theirs begins where a line of ours does.
+    theirs = [line for line in asked.splitlines() if "✓ cannot send" in line and "delete" not in line or "good/one" in line]
+    assert theirs and all(line.startswith(" " * 8) for line in theirs), asked
 
 
 # ---- connectors
@@ -399,6 +441,10 @@ def test_an_update_shows_what_is_loud_first(shop, repo):
         assert "⚠ NEW:" in changes[gate + 5:host]
         shown.line("n")
         assert shown.wait() == 1 and "nothing was installed" in shown.text
+    with shop.untouched(), at(shop, "action", "update", "--all") as shown:
+        shown.expect("? [y/N]:")
+        shown.send("\x03")
+        assert shown.wait() == 130 and "nothing was installed" in shown.text and shown.is_restored()
     done = shop.cli("action", "update", "--all", "--yes", check=0)
     assert "[1/1] echo ✓ updated to 1.1.0" in done.out and "WITHOUT asking you" in done.err, repr(done)
     assert shop.cli("action", "list", "--json", check=0).json()["actions"][0]["version"] == "1.1.0"
