@@ -126,3 +126,18 @@ def test_validate_names_the_keys_of_ours(desk, probe_home):
     said = probe_home.cli("action", "validate", *map(str, files), check=0).out
     assert said.splitlines()[1].endswith("execute.read_only, approval.kind, approval.preview.bind")
     assert said.splitlines()[3].endswith(": execute.read_only")
+
+
+def named_block(page, name):
+    text = (paths.ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.search(r"\*\*`" + re.escape(name) + r"`\*\*\n\n```\w+\n(.*?)^```$", text, re.S | re.M).group(1)
+
+
+def test_the_action_and_the_suite_of_the_pages_are_valid(probe_home, tmp_path, shop, forge):
+    action = tmp_path / "send-note.md"
+    action.write_text(named_block("authoring-an-action.md", "actions/send-note.md"))
+    said = probe_home.cli("action", "validate", str(action), check=0).out
+    assert "execute.read_only, approval.kind, approval.preview.bind" in said
+    # Read to its end, entry by entry: what is missing is the release of the first action, nothing in the file.
+    forge.repository("acme", "npm-tools").raw("v1.0.0", "suite.toml", named_block("authoring-an-action-suite.md", "suite.toml"))
+    shop.failed(shop.suite("github://acme/npm-tools/suite.toml@1.0.0"), "not_found", "actions/latest-version@1.0.0")
