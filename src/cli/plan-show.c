@@ -497,15 +497,29 @@ static bool is_news(const json_t *result)
     return strcmp(text_of(result, "kind"), "connector") != 0 || strcmp(text_of(result, "state"), "already") != 0;
 }
 
+/* The keyring comes before the first item on which anything is done; what was there before says nothing. */
+static bool is_begun(const struct plan *plan)
+{
+    static const char *const DOING[] = { "installing", "installed", "updated", "failed" };
+    const json_t *result;
+    size_t i;
+
+    json_array_foreach(json_object_get(plan->facts, "results"), i, result)
+    {
+        for (size_t k = 0; k < ARRAY_LEN(DOING); k++)
+            if (!strcmp(text_of(result, "state"), DOING[k]))
+                return true;
+    }
+    return !strcmp(text_of(plan->facts, "state"), "done");
+}
+
 void show_seen(const struct plan *plan, void *userdata)
 {
     struct show_results *results = MAGIC_CAST(struct show_results, userdata, SHOW_RESULTS_MAGIC);
     const json_t *list = json_object_get(plan->facts, "results"), *item;
     size_t i, total = results->total ? results->total : count_actions(results, list);
 
-    /* The keyring comes before the first item. */
-    if (results->trust &&
-        (!strcmp(text_of(plan->facts, "state"), "done") || strcmp(text_of(json_array_get(list, 0), "state"), "waiting") != 0)) {
+    if (results->trust && is_begun(plan)) {
         json_array_foreach((json_t *) results->trust, i, item)
             show_trusted(results->cli, text_of(item, "authority"), text_of(item, "fingerprint"));
         results->trust = NULL;
