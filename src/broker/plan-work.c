@@ -157,6 +157,13 @@ static int hash_check(const struct acquired *got, const char *hash, const char *
     return -EILSEQ;
 }
 
+static bool connector_is_valid(const struct plan *plan, const char *hash)
+{
+    CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
+
+    return connectors_get(plan->broker->connectors, hash, &connector, NULL) == 0;
+}
+
 static int connector_take(struct plan *plan, struct acquired *got, struct err *err)
 {
     struct plan_connector *connector = &plan->connectors[plan->next_connector];
@@ -168,8 +175,8 @@ static int connector_take(struct plan *plan, struct acquired *got, struct err *e
         r = hash_check(got, installed, "the one that is installed has", err);
     if (r < 0)
         return r;
-    /* Fetched again by force: this one takes the place of what is there. */
-    connector->already = false;
+    /* Its version was not known before (@latest), or it is fetched again by force and takes the place of what is there. */
+    connector->already = !plan->force && connector_is_valid(plan, got->hash);
     manifest_free(TAKE_PTR(connector->manifest));
     r = manifest_parse(buf_str(&got->manifest), got->manifest.len, "manifest.toml", &connector->manifest, err);
     if (r < 0)
@@ -223,6 +230,8 @@ static int action_take(struct plan *plan, struct acquired *got, struct err *err)
         r = action_connectors_add(plan, action->action, err);
     if (r < 0)
         return r;
+    action->already = !plan->force && action_is_installed(plan, strrchr(got->fqn, '/') + 1, got->fqn,
+                                          got->version.text); /* @latest is that one */
     action->version = got->version;
     action->got = *got;
     *got = (struct acquired){ .kind = got->kind };

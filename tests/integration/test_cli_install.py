@@ -477,6 +477,19 @@ def test_an_edited_action_is_told_of_and_mended(shop, repo):
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("version", ["latest", "1.0.0"])
+def test_what_is_there_is_not_installed_again(shop, repo, version):
+    repo.release_noop("1.0.0", ["echo"])
+    action, connector = f"{repo.fqn}/actions/echo@{version}", f"{repo.fqn}@{version}"
+    shop.cli("action", "add", action, "--yes", "--no-bind", check=0)
+    since = len(shop.audit_lines())
+    with shop.untouched():
+        assert shop.cli("action", "add", action, "--yes", "--no-bind", check=0).out == "already installed: 1 action\n"
+        assert shop.cli("connector", "install", connector, "--yes", check=0).out == f"already installed: {repo.fqn}@1.0.0\n"
+    assert not {row["event_type"] for row in shop.receipts(since)} & {"consent.cancelled", "action.updated", "action.installed"}
+    assert "[1/1] echo ✓" in shop.cli("action", "add", action, "--yes", "--no-bind", "--force", check=0).out
+
+
 # ---- the keyring
 
 
