@@ -325,6 +325,22 @@ static int refuse_damaged(const struct cached *cached, struct err *err)
     return -EBADMSG;
 }
 
+/* What it needs although it is refused, so that this is not taken away meanwhile. */
+static void note_pins(struct cached *cached, const struct action *action)
+{
+    cached->pins = json_array();
+    for (size_t i = 0; cached->pins && i < action->requires_len; i++)
+        json_array_append_new(cached->pins, json_string(action->requires_[i].hash));
+}
+
+static void note_signed_pins(struct cached *cached, const struct action_record *record)
+{
+    CLEANUP_PTR(action_free) struct action *action = NULL;
+
+    if (action_parse(record->text, record->text_len, cached->name, cached->name, &action, NULL) == 0)
+        note_pins(cached, action);
+}
+
 /* The record of the name, believed only with a signature that is valid now. 1: there is none. */
 static int read_record(struct catalog *catalog, struct cached *cached, struct action_record *record, struct err *err)
 {
@@ -345,6 +361,7 @@ static int read_record(struct catalog *catalog, struct cached *cached, struct ac
     r = trusted_verify(catalog->trusted, record->fqn, &part, 1, record->signature, &key, err);
     if (r < 0) {
         trusted_authority(record->fqn, cached->authority);
+        note_signed_pins(cached, record);
         err_prefix(err, "the action %s, %s@%s, is refused", cached->name, record->fqn, record->version);
         err_hint(err, "`aileron action update %s` installs it anew, `aileron action remove %s` removes it", cached->name,
             cached->name);
@@ -359,22 +376,6 @@ static int refuse_edited(const struct cached *cached, struct err *err)
         "remove %s` removes it",
         cached->name, cached->fqn, cached->version, cached->name, cached->name);
     return -EBADMSG;
-}
-
-/* What it needs although it is refused, so that this is not taken away meanwhile. */
-static void note_pins(struct cached *cached, const struct action *action)
-{
-    cached->pins = json_array();
-    for (size_t i = 0; cached->pins && i < action->requires_len; i++)
-        json_array_append_new(cached->pins, json_string(action->requires_[i].hash));
-}
-
-static void note_signed_pins(struct cached *cached, const struct action_record *record)
-{
-    CLEANUP_PTR(action_free) struct action *action = NULL;
-
-    if (action_parse(record->text, record->text_len, cached->name, cached->name, &action, NULL) == 0)
-        note_pins(cached, action);
 }
 
 /* Nobody vouches for a local action: it may name nothing of a publisher's. */
@@ -405,11 +406,11 @@ static int load(struct catalog *catalog, struct cached *cached, const char *file
     int found = read_record(catalog, cached, &record, err);
     int r = found < 0 ? found : read_entry(catalog, cached->name, file, &entry, err);
 
-    if (r == -ENOMEM || (r < 0 && found != 0))
+    if (r == -ENOMEM || (!entry && found != 0))
         return r;
     if (found == 1)
         r = check_local(cached, entry->action, err);
-    else if (r < 0 || strcmp(entry->hash, record.hash) != 0 || strcmp(entry->action->version, record.version) != 0) {
+    else if (!entry || strcmp(entry->hash, record.hash) != 0 || strcmp(entry->action->version, record.version) != 0) {
         /* What is wrong with the file matters less than that it is not what was signed. */
         note_signed_pins(cached, &record);
         r = refuse_edited(cached, err);
@@ -568,7 +569,9 @@ static int list_file(struct catalog *catalog, const char *file, struct catalog_l
     char name[ACTION_NAME_MAX + 1];
     size_t len = strlen(file);
 
-    if (file[0] == '.' || len < 4 || strcmp(file + len - 3, ".md"))
+    const char *dot = strrchr(file, '.');
+
+    if (!dot || dot == file || strcmp(dot, ".md") != 0)
         return 0;
     if (len - 3 > ACTION_NAME_MAX) {
         err_set(&err, EINVAL, "%s: the name is longer than %d characters", file, ACTION_NAME_MAX);
@@ -590,18 +593,27 @@ static int list_file(struct catalog *catalog, const char *file, struct catalog_l
     return 0;
 }
 
+static int is_shown(const struct dirent *file)
+{
+    return file->d_name[0] != '.';
+}
+
 int catalog_list(struct catalog *catalog, struct catalog_list *ret_list, struct err *err)
 {
     CLEANUP(catalog_list_free) struct catalog_list list = { NULL, 0, json_array() };
-    int fd = openat(catalog->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CLEANUP_CLOSEDIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *file;
+    struct dirent **files = NULL;
+    int len = scandirat(catalog->dirfd, ".", &files, is_shown, alphasort), r = 0;
 
-    if (!dir)
+    if (len < 0)
         return err_errno(err, errno, "cannot list %s", catalog->dir);
-    while ((file = readdir(dir)) && list.len < ACTIONS_MAX)
-        if (list_file(catalog, file->d_name, &list) < 0)
-            return err_set(err, ENOMEM, "out of memory");
+    for (int i = 0; i < len; i++) {
+        if (r == 0 && list.len < ACTIONS_MAX)
+            r = list_file(catalog, files[i]->d_name, &list);
+        free(files[i]);
+    }
+    free(files);
+    if (r < 0)
+        return err_set(err, ENOMEM, "out of memory");
     if (list.len)
         qsort(list.entries, list.len, sizeof *list.entries, by_name);
     *ret_list = list;

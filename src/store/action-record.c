@@ -210,6 +210,10 @@ struct staged {
 
 static int stage(struct staged *staged, const void *data, size_t len)
 {
+    struct stat st;
+
+    if (fstatat(staged->folder, staged->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        return -EISDIR; /* not ours, and not to be exchanged away */
     unlinkat(staged->folder, staged->beside, 0);
     CLEANUP_CLOSE int fd = openat(staged->folder, staged->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     int r = fd < 0 ? -errno : file_write_full(fd, data, len);

@@ -9,6 +9,8 @@ import pytest
 
 from tests.rig import paths
 from tests.rig.forge import Key
+from tests.rig.ports import wait_for
+from tests.rig.relay import Relay
 
 NOOP = paths.BUILD / "connectors/noop"
 
@@ -312,6 +314,41 @@ def test_a_revoked_publisher_is_refused_at_once_and_trusted_again(signed):
     signed.shop.trust(signed.repo.fqn, signed.repo.key)
     signed.runs()
     assert signed.agent_sees() == {"echo", "noop"}
+
+
+@pytest.mark.parametrize("change", ["keyring", "record", "action"])
+def test_an_agent_that_is_connected_is_told(signed, change):
+    """Whatever makes an action refused takes it out of an agent's tools, without anybody asking for a list."""
+    path = {"keyring": signed.keyring, "record": signed.record, "action": signed.action}[change]
+    was = path.read_bytes()
+    with Relay(signed.shop) as relay:
+        assert "noop" in relay.tools()
+        path.write_bytes(b'{"version":2}')
+        assert relay.receive(5)["method"] == "notifications/tools/list_changed"
+        wait_for(lambda: "noop" not in relay.tools(), "the tool is gone", 5)
+        assert relay.request("tools/call", {"name": "noop", "arguments": {}})["error"]["code"] == -32602
+        path.write_bytes(was)
+        wait_for(lambda: "noop" in relay.tools(), "the tool is back", 5)
+        assert not relay.call("noop").get("isError")
+
+
+def test_what_a_refused_action_needs_stays(signed):
+    signed.shop.revoke(signed.repo.fqn)
+    assert [row["file"] for row in signed.shop.api("GET", "/v1/actions").json()["load_errors"]] == ["echo.md", "noop.md"]
+    [row] = signed.shop.api("GET", "/v1/connectors").json()["connectors"]
+    assert sorted(row["used_by"]) == ["echo", "noop"]
+    assert signed.shop.api("DELETE", f"/v1/connectors/{signed.hash}").status == 409
+
+
+def test_a_folder_in_an_actions_place_is_let_be(signed):
+    signed.shop.cli("action", "remove", "noop", check=0)
+    signed.action.mkdir()
+    with signed.shop.untouched():
+        plan = signed.shop.ready(signed.shop.action(f"{signed.repo.fqn}/actions/noop@v1.0.0"))
+        assert signed.shop.accept(plan).status == 202
+        done = signed.shop.wait_plan(plan["plan"], ("installing",))
+        assert [item["state"] for item in done["results"] if item["kind"] == "action"] == ["failed"], done
+    assert signed.action.is_dir()
 
 
 @pytest.mark.parametrize("restarted", [False, True])
