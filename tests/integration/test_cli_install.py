@@ -451,6 +451,28 @@ def test_an_update_shows_what_is_loud_first(shop, repo):
     assert "no action" in shop.cli("action", "update", "nothing", "--yes", check=1).err
 
 
+def test_more_updates_than_a_daemon_holds_plans_for(shop, repo, tmp_path):
+    """Thirteen: twelve together, and the last with the next run, which is said."""
+    files = [tmp_path / f"echo-{i:02}.md" for i in range(13)]
+    for file in files:
+        file.write_text((NOOP / "actions/echo.md").read_text().replace('name = "echo"', f'name = "{file.stem}"'))
+    for version in ("1.0.0", "1.1.0"):
+        hash = repo.release_connector(NOOP, version, bind=NOOP_BIND)
+        for file in files:
+            repo.release_action(file, version, hash=hash)
+    repo.raw("v1.0.0", "suite.toml", 'name = "many"\ndescription = "Many."\nactions = '
+             + json.dumps([f"actions/{file.stem}" for file in files]) + "\n")
+    shop.cli("action", "add-suite", suite_of(repo, "1.0.0"), "--yes", "--no-bind", check=0)
+    repo.latest("v1.1.0")
+    first = shop.cli("action", "update", "--all", "--yes", check=0)
+    assert first.out.count("✓ updated to 1.1.0") == 12 and "[12/12]" in first.out, repr(first)
+    assert first.err.count("comes with the next run") == 1
+    # What all of them can do is said once.
+    assert first.err.count("connects only to") == 1, repr(first)
+    second = shop.cli("action", "update", "--all", "--yes", check=0)
+    assert second.out.count("✓ updated to 1.1.0") == 1 and second.out.count("is up to date") == 12, repr(second)
+
+
 def test_a_name_that_changes_hands_is_told_first(shop, forge):
     mine, theirs = forge.repository("acme", "tools"), forge.repository("evil", "tools")
     mine.release_noop("1.0.0", ["echo"])
