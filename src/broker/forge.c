@@ -25,11 +25,22 @@
 #define PAUSE_MAX_MS 10000 /* a longer wait is the person's decision */
 #define DEADLINE_MS  300000
 #define MINUTE_MS    60000
+#define KNOWN_MAX    32
+#define KNOWN_BYTES  ((size_t) 256 * 1024) /* of one */
+
+/* What the API said, for as long as it says that nothing has changed. */
+struct known {
+    TAILQ_ENTRY(known) link;
+    char *api, *etag, *body;
+    size_t len;
+};
 
 struct forge {
     uint32_t magic;
     struct forge_config config;
     LIST_HEAD(, forge_get) wanted;
+    TAILQ_HEAD(known_list, known) known; /* the latest first */
+    size_t known_len;
 };
 
 struct forge_get {
@@ -72,6 +83,53 @@ static void get_end(struct forge_get *get, int result, const void *data, size_t 
     /* The bytes belong to the answer, not to the get; `err` is a copy of its own. */
     forge_cancel(get);
     fn(result, data, len, err, userdata);
+}
+
+/* ---- what is known already ---- */
+
+static void known_free(struct forge *forge, struct known *known)
+{
+    TAILQ_REMOVE(&forge->known, known, link);
+    forge->known_len--;
+    free(known->api);
+    free(known->etag);
+    free(known->body);
+    free(known);
+}
+
+static struct known *known_find(const struct forge *forge, const char *api)
+{
+    struct known *known = NULL;
+
+    TAILQ_FOREACH(known, &forge->known, link)
+    if (api && !strcmp(known->api, api))
+        return known;
+    return NULL;
+}
+
+/* Only saves asking, so that what does not fit or find memory is not kept. */
+static void known_add(struct forge *forge, const char *api, const struct fetch_answer *answer)
+{
+    struct known *known = known_find(forge, api);
+
+    if (known)
+        known_free(forge, known);
+    if (!api || !answer->etag[0] || answer->body_len > KNOWN_BYTES)
+        return;
+    if (forge->known_len == KNOWN_MAX)
+        known_free(forge, TAILQ_LAST(&forge->known, known_list));
+    known = calloc(1, sizeof *known);
+    if (!known)
+        return;
+    *known = (struct known){
+        .api = strdup(api), .etag = strdup(answer->etag), .body = malloc(answer->body_len + 1), .len = answer->body_len
+    };
+    TAILQ_INSERT_HEAD(&forge->known, known, link);
+    forge->known_len++;
+    if (!known->api || !known->etag || !known->body)
+        known_free(forge, known);
+    else
+        memcpy(known->body, answer->body_len ? answer->body : "", answer->body_len);
 }
 
 /* ---- what an answer means ---- */
@@ -161,7 +219,13 @@ static void on_answer(const struct fetch_answer *answer, void *userdata)
     get->fetch = NULL;
     get->call = NULL;
     if (answer->outcome == KEEPER_HTTP_DONE && answer->status == 200) {
+        known_add(get->forge, get->api, answer);
         get_end(get, 0, answer->body, answer->body_len, NULL);
+        return;
+    }
+    const struct known *known = known_find(get->forge, get->api);
+    if (known && answer->outcome == KEEPER_HTTP_DONE && answer->status == 304) {
+        get_end(get, 0, known->body, known->len, NULL);
         return;
     }
     if (may_retry(get, answer)) {
@@ -189,12 +253,13 @@ static int get_ask(struct forge_get *get, struct err *err)
 {
     struct forge *forge = get->forge;
     const struct fetch_request request = { .url = get->url, .bytes_max = get->bytes_max, .deadline_ms = DEADLINE_MS };
+    const struct known *known = known_find(forge, get->api);
     int r = 0;
 
     get->tries++;
     if (get->url)
         return fetch_start(forge->config.fetcher, &request, on_answer, on_progress, get, &get->fetch, err);
-    r = keeper_forge(forge->config.keeper, get->api, on_answer, get, &get->call);
+    r = keeper_forge(forge->config.keeper, get->api, known ? known->etag : "", on_answer, get, &get->call);
     return r < 0 ? err_errno(err, -r, "the keeper cannot be asked now") : 0;
 }
 
@@ -243,6 +308,7 @@ int forge_new(const struct forge_config *config, struct forge **ret_forge, struc
     forge->magic = FORGE_MAGIC;
     forge->config = *config;
     LIST_INIT(&forge->wanted);
+    TAILQ_INIT(&forge->known);
     *ret_forge = forge;
     return 0;
 }
@@ -253,5 +319,7 @@ void forge_free(struct forge *forge)
         return;
     while (!LIST_EMPTY(&forge->wanted))
         forge_cancel(LIST_FIRST(&forge->wanted));
+    while (!TAILQ_EMPTY(&forge->known))
+        known_free(forge, TAILQ_FIRST(&forge->known));
     free(forge);
 }

@@ -283,13 +283,15 @@ int keeper_spend_ticket(struct keeper_link *link, const char *approval_id, const
         link, KEEPER_SPEND_TICKET, (const char *const[]){ approval_id, seal, ticket, NULL }, QUICK_MS, fn, userdata, ret_call);
 }
 
-int keeper_forge(struct keeper_link *link, const char *path, fetch_fn *fn, void *userdata, struct keeper_call **ret_call)
+int keeper_forge(struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata,
+    struct keeper_call **ret_call)
 {
     const struct keeper_call call = { .on_fetch = fn, .userdata = userdata, .due_ms = clock_boot_ms() + PROVIDER_MS };
     struct wire_frame frame;
 
     wire_init(&frame, KEEPER_FORGE, 0);
     wire_put_str(&frame, path);
+    wire_put_str(&frame, etag);
     return call_begin(link, &frame, call, ret_call);
 }
 

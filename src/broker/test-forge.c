@@ -22,7 +22,7 @@ static struct {
     struct fetch_answer answers[8];
     unsigned at, asked, fetched, cancelled;
     bool holds; /* nothing is answered */
-    char url[128], api[128];
+    char url[128], api[128], etag[32];
     fetch_fn *fn;
     fetch_progress_fn *progress;
     void *userdata;
@@ -64,8 +64,10 @@ void fetch_cancel(struct fetch *fetch)
     played.cancelled += fetch != NULL;
 }
 
-int keeper_forge(struct keeper_link *link, const char *path, fetch_fn *fn, void *userdata, struct keeper_call **ret_call)
+int keeper_forge(
+    struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata, struct keeper_call **ret_call)
 {
+    snprintf(played.etag, sizeof played.etag, "%s", etag);
     snprintf(played.api, sizeof played.api, "%s", path);
     *ret_call = (struct keeper_call *) &played;
     return asked(fn, userdata);
@@ -133,14 +135,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct got get(bool by_api)
+static struct got get_by(struct forge *forge, const char *api)
 {
     struct got got = { .times = 0 };
-    const struct forge_request request = { .url = by_api ? NULL : "https://a.test/x",
-        .api = by_api ? "/repos/a/b/releases/latest" : NULL,
-        .what = "the thing",
-        .bytes_max = 1000 };
-    struct forge *forge = forge_start();
+    const struct forge_request request = {
+        .url = api ? NULL : "https://a.test/x", .api = api, .what = "the thing", .bytes_max = 1000
+    };
     struct forge_get *get = NULL;
     struct loop_timer *guard = NULL;
     struct err err = ERR_INIT;
@@ -151,6 +151,14 @@ static struct got get(bool by_api)
     loop_run(played.loop);
     loop_timer_free(guard);
     assert_int_equal(got.times, 1);
+    return got;
+}
+
+static struct got get(bool by_api)
+{
+    struct forge *forge = forge_start();
+    struct got got = get_by(forge, by_api ? "/repos/a/b/releases/latest" : NULL);
+
     forge_free(forge);
     return got;
 }
@@ -266,6 +274,49 @@ static void test_what_began_well_may_still_end_badly(void **state)
     assert_int_equal(played.asked, 2);
 }
 
+/* What the API said with an ETag is asked for by it, and is the answer for as long as nothing has changed. */
+static void test_what_has_not_changed_is_not_sent_again(void **state)
+{
+    struct fetch_answer answer = status(200, -1), same = status(304, -1);
+    struct forge *forge = forge_start();
+    char api[32];
+
+    answer.etag = "\"one\"";
+    same.body_len = 0;
+    play(&answer, 1);
+    assert_string_equal(get_by(forge, "/a").body, "body");
+    assert_string_equal(played.etag, "");
+    play(&same, 1);
+    assert_string_equal(get_by(forge, "/a").body, "body");
+    assert_string_equal(played.etag, "\"one\"");
+    /* Nobody asked for that: it is no answer. */
+    assert_int_equal(get_by(forge, "/b").result, -EACCES);
+    assert_int_equal(get_by(forge, NULL).result, -EACCES);
+    /* A new one takes its place; one without an ETag is forgotten. */
+    answer.etag = "\"two\"";
+    answer.body = "news";
+    play(&answer, 1);
+    assert_string_equal(get_by(forge, "/a").body, "news");
+    answer.etag = "";
+    play(&answer, 1);
+    get_by(forge, "/a");
+    assert_string_equal(played.etag, "\"two\"");
+    get_by(forge, "/a");
+    assert_string_equal(played.etag, "");
+    /* Not more than a few are kept. */
+    answer.etag = "\"three\"";
+    play(&answer, 1);
+    for (int i = 0; i < 40; i++) {
+        snprintf(api, sizeof api, "/%d", i);
+        get_by(forge, api);
+    }
+    get_by(forge, "/39");
+    assert_string_equal(played.etag, "\"three\"");
+    get_by(forge, "/0");
+    assert_string_equal(played.etag, "");
+    forge_free(forge);
+}
+
 static void test_nobody_waits_any_more(void **state)
 {
     const struct forge_request request = { .url = "https://a.test/x", .what = "it", .bytes_max = 1 };
@@ -291,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_end_of_a_limit_is_an_hour, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_passes_is_asked_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_began_well_may_still_end_badly, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_not_changed_is_not_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_waits_any_more, setup, teardown),
     };
 

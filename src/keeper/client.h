@@ -96,7 +96,7 @@ enum keeper_frame_type {
     /* keeper → broker: u8 result, str message, str hint, str detail */
     KEEPER_DONE = 19,
     /*
-     * broker → keeper: str path below https://api.github.com, one of those that release.h makes. GET, with the person's user/github
+     * broker → keeper: str path below https://api.github.com, one of those that release.h makes, str ETag ("" = none). GET, with the person's user/github
      * token when the vault is open and has one: a grant of its own that serves nothing else. Answer KEEPER_FORGED
      */
     KEEPER_FORGE = 20,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keeper/headers.h"
 #include "keeper/request.h"
 #include "keeper/vault.h"
 #include "wire/limits.h"
@@ -47,13 +48,14 @@ bool forge_path_is_allowed(const char *path)
     return !strcmp(rest, "releases/latest") || (digits > 0 && digits <= PAGE_MAX && page[digits] == '\0');
 }
 
-int forge_ask(struct http *http, struct vault *vault, const char *path, http_get_fn *fn, void *userdata, struct err *err)
+int forge_ask(
+    struct http *http, struct vault *vault, const char *path, const char *etag, http_get_fn *fn, void *userdata, struct err *err)
 {
     CLEANUP_PTR(secret_free) struct secret *token = NULL;
     struct http_get *get = NULL;
     char url[sizeof ORIGIN + FORGE_PATH_MAX];
 
-    if (!forge_path_is_allowed(path))
+    if (!forge_path_is_allowed(path) || !header_value_is_valid(etag, strlen(etag)))
         return err_set(err, EINVAL, "this path of the forge's API is not asked for");
     snprintf(url, sizeof url, ORIGIN "%s", path);
     /* Without a token, or with one that is none, the forge is asked as anybody may. */
@@ -65,7 +67,7 @@ int forge_ask(struct http *http, struct vault *vault, const char *path, http_get
     const struct request_download what = { .url = url,
         .pool = token ? "forge+token" : "forge",
         .accept = ACCEPT,
-        .etag = "",
+        .etag = etag,
         .token = token,
         .answer_max = ANSWER_MAX };
     return http_get(http, &what, TIMEOUT_MS, fn, userdata, &get, err);

@@ -12,13 +12,15 @@
 #include <stdbool.h>
 
 #define FORGE_PATH_MAX 512
+#define FORGE_ETAG_MAX 256
 #define FORGE_TOKEN    "user/github"
 
 struct vault;
 
 /* "/repos/O/R/releases/latest" or "/repos/O/R/tags?per_page=100&page=N"; nothing else. Pure. */
 bool forge_path_is_allowed(const char *path);
-/* `fn` as of http_get(). -EINVAL for a path that is not allowed. */
-int forge_ask(struct http *http, struct vault *vault, const char *path, http_get_fn *fn, void *userdata, struct err *err);
+/* `fn` as of http_get(); with an `etag` ("" = none) that is still true, status 304. -EINVAL for a path that is not allowed. */
+int forge_ask(
+    struct http *http, struct vault *vault, const char *path, const char *etag, http_get_fn *fn, void *userdata, struct err *err);
 
 #endif

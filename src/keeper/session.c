@@ -374,7 +374,7 @@ static int on_forge(void *userdata, struct wire_frame *frame)
 {
     struct session *session = MAGIC_CAST(struct session, userdata, SESSION_MAGIC);
     struct http_get_answer refusal = { .outcome = KEEPER_HTTP_DENIED, .etag = "", .retry_after_ms = -1 };
-    const char *path = wire_get_str(frame, FORGE_PATH_MAX);
+    const char *path = wire_get_str(frame, FORGE_PATH_MAX), *etag = wire_get_str(frame, FORGE_ETAG_MAX);
     struct pending *pending = NULL;
     struct err err = ERR_INIT;
 
@@ -384,7 +384,7 @@ static int on_forge(void *userdata, struct wire_frame *frame)
     pending = pending_add(session, frame->id);
     if (!pending)
         return forged_send(session, frame->id, &refusal);
-    if (forge_ask(session->parts->http, session->parts->vault, path, on_forged, pending, &err) == 0)
+    if (forge_ask(session->parts->http, session->parts->vault, path, etag, on_forged, pending, &err) == 0)
         return 0;
     pending_remove(pending);
     refusal.message = err.message;

@@ -319,6 +319,18 @@ def test_a_key_that_is_revoked_between_preview_and_consent_counts_no_more(market
     assert done["results"][0]["error"]["code"] == "signature_failure", done
 
 
+def test_what_a_revoked_key_had_signed_comes_back_with_its_trust(shop, repo):
+    repo.release_noop("1.0.0", ["echo"])
+    shop.buy(shop.suite(f"{repo.fqn}/suite.toml@1.0.0"))
+    shop.revoke(repo.fqn)
+    assert "trust" in shop.run_action("echo", {"text": "x"}, check=1).err
+    again = shop.ready(shop.suite(f"{repo.fqn}/suite.toml@1.0.0"))
+    assert [item["authority"] for item in again["trust_needed"]] == [repo.fqn]
+    assert not any(item["already_installed"] for item in again["actions"] + again["connectors"])
+    shop.buy(again, ("installed", "updated", "already"))
+    assert shop.output("echo", {"text": "x"}) == {"text": "x"}
+
+
 # ---- updates
 
 

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 from tests.rig.forge import GITHUB_HOSTS, NOOP, archive
+from tests.rig.hostile import behaviour
 from tests.rig.ports import wait_for
 from tests.rig.shop import Shop
 
@@ -277,6 +278,30 @@ def test_a_token_that_is_not_one_line_is_not_sent(rude_market, rude, repo, good)
         (asked,) = [r for r in rude.since(mark) if r.header("host") == API]
         assert asked.header("authorization") is None
     rude_market.cli("secret", "delete", "user/github", "--yes", check=0)
+
+
+@behaviour
+def tagged(c, r, tag, status, body):
+    """An answer of the API with its ETag."""
+    c.answer(int(status), body.encode(), [("ETag", f'"{tag}"')])
+
+
+def test_what_has_not_changed_costs_nothing(rude_market, rude, repo, good):
+    """The API is asked by ETag, 304 is an answer, and one that nobody asked for is none."""
+    latest = quoted('{"tag_name":"v1.0.0"}')
+    rude.script(API, "tagged/one/304/", path=good.latest)
+    with rude_market.untouched():
+        rude_market.failed(rude_market.connector(f"{repo.fqn}@latest"), "failed", "304")
+    rude.script(API, f"tagged/one/200/{latest}", "tagged/one/304/", f"tagged/two/200/{quoted('{}')}", "tagged/two/304/",
+                f"tagged/three/200/{latest}", path=good.latest)
+    mark = rude.mark()
+    rude_market.drop(rude_market.ready(rude_market.connector(f"{repo.fqn}@latest")))
+    rude_market.drop(rude_market.ready(rude_market.connector(f"{repo.fqn}@latest")))
+    for _ in range(2):
+        rude_market.failed(rude_market.connector(f"{repo.fqn}@latest"), "invalid_release")
+    rude_market.drop(rude_market.ready(rude_market.connector(f"{repo.fqn}@latest")))
+    asked = [request.header("if-none-match") for request in rude.since(mark, good.latest)]
+    assert asked == [None, '"one"', '"one"', '"two"', '"two"'], asked
 
 
 # ---- slow and dying
