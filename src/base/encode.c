@@ -223,3 +223,16 @@ bool utf8_is_valid(const char *text, size_t len)
     }
     return true;
 }
+
+void utf8_mend(char *text)
+{
+    size_t len = strlen(text), at = 0;
+
+    while (at < len) {
+        size_t n = utf8_step(text + at, len - at);
+
+        if (n == 0)
+            text[at] = '?';
+        at += n > 0 ? n : 1;
+    }
+}

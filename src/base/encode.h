@@ -19,5 +19,7 @@ int percent_encode(const char *text, size_t len, struct buf *out);
 size_t utf8_step(const char *text, size_t len);
 /* True when the bytes are valid UTF-8 (RFC 3629) without NUL. */
 bool utf8_is_valid(const char *text, size_t len);
+/* Makes it valid: every byte that belongs to no character becomes '?', such as those that cutting left of one. */
+void utf8_mend(char *text);
 
 #endif

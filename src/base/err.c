@@ -1,8 +1,12 @@
 /*
  * Error values. A message that does not fit is cut, and the cut is shown by
- * three dots, so that nobody takes half a sentence for a whole one.
+ * three dots, so that nobody takes half a sentence for a whole one. It is
+ * always UTF-8: what a cut leaves of a character, and bytes of a stranger that are none, become '?', since a
+ * message goes into JSON and there it would be lost as a whole.
  */
 #include "base/err.h"
+
+#include "base/encode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +17,7 @@ static void mark_cut(char *text, size_t size, int would_be)
 {
     if (would_be >= 0 && (size_t) would_be >= size)
         memcpy(text + size - 4, "...", 4);
+    utf8_mend(text);
 }
 
 static void format_into(char *text, size_t size, const char *format, va_list args)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/encode.h"
 #include "base/err.h"
 
 #include "base/banned.h"
@@ -61,9 +62,33 @@ static void test_cut(void **state)
     assert_int_equal(strlen(err.hint), ERR_HINT_MAX - 1);
 }
 
+/* Wherever the cut falls, and whatever a stranger sent. */
+static void test_always_utf8(void **state)
+{
+    struct err err = ERR_INIT;
+    char text[2 * ERR_MESSAGE_MAX];
+
+    for (size_t shift = 0; shift < 4; shift++) {
+        memset(text, 'a', shift);
+        for (size_t i = 0; i < ERR_MESSAGE_MAX / 2; i++)
+            memcpy(text + shift + 3 * i, "\xe2\x82\xac", 4);
+        err_set(&err, EINVAL, "%s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+        err_set(&err, EINVAL, "%.10s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+        err_prefix(&err, "%.11s", text);
+        err_hint(&err, "%s", text);
+        assert_true(utf8_is_valid(err.message, strlen(err.message)));
+        assert_true(utf8_is_valid(err.hint, strlen(err.hint)));
+    }
+    err_set(&err, EINVAL, "%s", "a\xff\xc3z");
+    assert_string_equal(err.message, "a??z");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_set), cmocka_unit_test(test_null), cmocka_unit_test(test_cut) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_set), cmocka_unit_test(test_null), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_always_utf8) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
