@@ -89,7 +89,7 @@ int action_record_put(const char *home, const char *name, struct action_record *
     if (r == 0)
         r = record_write(name, record, &text, err);
     if (r == 0)
-        r = folders_open(home, FOLDER, false, &folder, err);
+        r = folders_open(home, FOLDER, &folder, err);
     return r < 0 ? r : file_write_atomic(AT_FDCWD, path, text.data, text.len, 0600, err);
 }
 
@@ -301,9 +301,9 @@ int action_record_install(const char *home, const char *name, struct action_reco
     int r = name_check(name, err);
 
     if (r == 0)
-        r = folders_open(home, FOLDER, false, &records, err);
+        r = folders_open(home, FOLDER, &records, err);
     if (r == 0)
-        r = folders_open(home, ACTIONS, false, &actions, err);
+        r = folders_open(home, ACTIONS, &actions, err);
     if (r < 0)
         return r;
     struct staged to_record = staged_of(records, name, SUFFIX), to_action = staged_of(actions, name, ".md");
@@ -343,7 +343,7 @@ int action_record_remove(const char *home, const char *name, struct err *err)
     int r = path_make(home, name, path, err);
 
     if (r == 0)
-        r = folders_open(home, ACTIONS, false, &actions, err);
+        r = folders_open(home, ACTIONS, &actions, err);
     if (r < 0)
         return r;
     const struct staged action = staged_of(actions, name, ".md");
@@ -379,10 +379,10 @@ int action_record_repair(const char *home, struct err *err)
     CLEANUP_CLOSE int actions = -1;
     const json_t *name = NULL;
     size_t i = 0;
-    int r = folders_open(home, FOLDER, true, &records, err);
+    int r = folders_open(home, FOLDER, &records, err);
 
     if (r == 0)
-        r = folders_open(home, ACTIONS, true, &actions, err);
+        r = folders_open(home, ACTIONS, &actions, err);
     if (r == 0)
         r = action_record_names(home, &names, err);
     if (r < 0)

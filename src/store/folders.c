@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@ static int sync_parent(char *path)
 }
 
 /* One folder; its parent is synced when it is new. */
-static int make_one(char *path, bool sync_all)
+static int make_one(char *path)
 {
     struct stat st;
     bool is_new = mkdir(path, 0700) == 0;
@@ -33,10 +34,10 @@ static int make_one(char *path, bool sync_all)
         return -errno;
     if (!is_new && (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)))
         return -ENOTDIR;
-    return is_new || sync_all ? sync_parent(path) : 0;
+    return is_new ? sync_parent(path) : 0;
 }
 
-int folders_make(const char *home, const char *relative, bool sync_all, char ret_path[PATH_MAX], struct err *err)
+int folders_make(const char *home, const char *relative, char ret_path[PATH_MAX], struct err *err)
 {
     size_t home_len = strlen(home), len = home_len + 1 + strlen(relative);
     int r = 0;
@@ -49,16 +50,16 @@ int folders_make(const char *home, const char *relative, bool sync_all, char ret
         if (was != '/' && was != '\0')
             continue;
         ret_path[i] = '\0';
-        r = make_one(ret_path, sync_all);
+        r = make_one(ret_path);
         ret_path[i] = was;
     }
     return r < 0 ? err_errno(err, -r, "cannot create the folder %s", ret_path) : 0;
 }
 
-int folders_open(const char *home, const char *relative, bool sync_all, int *ret_fd, struct err *err)
+int folders_open(const char *home, const char *relative, int *ret_fd, struct err *err)
 {
     char path[PATH_MAX];
-    int r = folders_make(home, relative, sync_all, path, err);
+    int r = folders_make(home, relative, path, err);
 
     if (r < 0)
         return r;

@@ -187,7 +187,7 @@ static int index_update(const char *home, const json_t *list, struct err *err)
     CLEANUP(buf_free) struct buf text = BUF_INIT(INDEX_MAX_BYTES);
     CLEANUP_JSON json_t *index = index_of(list);
     CLEANUP_CLOSE int dirfd = -1;
-    int r = folders_open(home, INDEX_DIR, false, &dirfd, err);
+    int r = folders_open(home, INDEX_DIR, &dirfd, err);
 
     if (r < 0)
         return r;
@@ -261,10 +261,10 @@ static int put_new(const char *home, const char *hex, const struct buf *wasm, co
     CLEANUP_CLOSE int tmpfd = -1;
     CLEANUP_CLOSE int connectorsfd = -1;
     CLEANUP_CLOSE int dirfd = -1;
-    int r = folders_open(home, TMP, false, &tmpfd, err);
+    int r = folders_open(home, TMP, &tmpfd, err);
 
     if (r >= 0)
-        r = folders_open(home, CONNECTORS, false, &connectorsfd, err);
+        r = folders_open(home, CONNECTORS, &connectorsfd, err);
     if (r < 0)
         return r;
     name_at_random(name);
@@ -302,10 +302,10 @@ static int remove_dir(const char *home, const char *hex, struct err *err)
     char name[2 * TMP_NAME_BYTES + 1];
     CLEANUP_CLOSE int tmpfd = -1;
     CLEANUP_CLOSE int connectorsfd = -1;
-    int r = folders_open(home, TMP, false, &tmpfd, err);
+    int r = folders_open(home, TMP, &tmpfd, err);
 
     if (r >= 0)
-        r = folders_open(home, CONNECTORS, false, &connectorsfd, err);
+        r = folders_open(home, CONNECTORS, &connectorsfd, err);
     if (r < 0)
         return r;
     name_at_random(name);
@@ -322,7 +322,7 @@ static int replace_signature(const char *home, int dirfd, const struct buf *sign
 {
     char name[2 * TMP_NAME_BYTES + 1];
     CLEANUP_CLOSE int tmpfd = -1;
-    int r = folders_open(home, TMP, false, &tmpfd, err);
+    int r = folders_open(home, TMP, &tmpfd, err);
 
     if (r < 0)
         return r;
@@ -417,12 +417,12 @@ int store_repair(const char *home, struct err *err)
     CLEANUP_CLOSE int indexfd = -1;
     CLEANUP_CLOSE int homefd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char path[PATH_MAX];
-    int r = folders_open(home, TMP, true, &tmpfd, err);
+    int r = folders_open(home, TMP, &tmpfd, err);
 
     if (r == 0)
-        r = folders_make(home, CONNECTORS, true, path, err);
+        r = folders_make(home, CONNECTORS, path, err);
     if (r == 0)
-        r = folders_open(home, INDEX_DIR, true, &indexfd, err);
+        r = folders_open(home, INDEX_DIR, &indexfd, err);
     if (r < 0)
         return r;
     sweep_tmp(tmpfd);
