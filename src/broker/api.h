@@ -25,6 +25,7 @@ enum api_role { API_OWNER, API_AGENT };
 struct api_request {
     enum api_role role;
     struct session *session; /* API_AGENT: whose token it was; NULL for the owner */
+    bool owner_socket;       /* it came through daemon.sock, by whatever credential */
     const char *name;        /* the {name}, {id} or {hash} of the route; NULL */
     const json_t *query;     /* object of strings, never NULL */
     const char *raw_query;   /* as it came, "" without one; never logged */
@@ -146,6 +147,10 @@ api_fn api_session_end;
 api_fn api_config_list;
 /* PATCH {key:value|null} → as list; -> 400 with the key's rule */
 api_fn api_config_patch;
+/* POST, on the owner's socket only → 201 {"code"}: good for a minute, once */
+api_fn api_web_code;
+/* POST {"code"}, open to anybody on TCP → 201 {"key"}: the owner's bearer on TCP until the daemon ends; 401, 429 */
+api_fn api_web_login;
 /* POST (owner) → 202, then a clean stop */
 api_fn api_stop;
 
@@ -157,6 +162,14 @@ struct session *broker_session(struct broker *broker, const char *token);
 struct session *broker_session_by_id(struct broker *broker, const char *id);
 /* True when `token` is the owner's of daemon.json (constant time). */
 bool broker_owner_token(struct broker *broker, const char *token);
+/* True when `token` is a key that a browser signed in with. Counts on TCP only. */
+bool broker_web_key(struct broker *broker, const char *token);
+/* Something changed: "approval", "audit", "session", "vault", "actions". `data` is borrowed. */
+typedef void broker_event_fn(const char *type, const json_t *data, void *userdata);
+/* One listener, told from now on; NULL: nobody. Without one there is no work. */
+void broker_on_event(struct broker *broker, broker_event_fn *fn, void *userdata);
+/* Tells the listener; small, ids only. Takes `data`. */
+void broker_event(struct broker *broker, const char *type, json_t *data);
 /* Tools for MCP: [{"name":mcp name,"action":name,"description","inputSchema","annotations"}…], enabled and ungated-or-supported ones. Cached; borrowed until the next change. */
 const json_t *broker_tools(struct broker *broker);
 /* Told whenever the list of actions changes; several listeners allowed. */

@@ -318,6 +318,7 @@ static void on_keeper_changed(void *userdata)
         log_warn("development overrides are active; aileron status names them");
     broker->overrides_told = keeper_overrides_active(broker->keeper);
     broker_fetcher_renew(broker);
+    broker_event(broker, "vault", json_pack("{s:s}", "state", vault_state_name(keeper_vault_state(broker->keeper))));
 }
 
 static void on_keeper_lost(bool was_open, void *userdata)
@@ -548,6 +549,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
         r = start_receipts(broker, err);
     if (!r)
         r = start_heads(broker, err);
+    if (!r && (broker_events_start(broker) < 0 || !(broker->web_keys = web_keys_new())))
+        r = err_set(err, ENOMEM, "out of memory");
     if (!r)
         r = keeper_events_new(broker->receipts, broker->keeper, &broker->keeper_events, err);
     if (!r)
@@ -589,6 +592,8 @@ void broker_free(struct broker *broker)
     session_table_free(broker->sessions);
     loop_timer_free(broker->stop_timer);
     loop_timer_free(broker->sessions_timer);
+    loop_timer_free(broker->events.timer);
+    web_keys_free(broker->web_keys);
     json_decref(broker->tools);
     loop_free(broker->loop);
     discovery_close(broker->discovery);

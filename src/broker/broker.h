@@ -16,6 +16,7 @@
 #include "broker/keeper-link.h"
 #include "broker/receipts.h"
 #include "broker/settings.h"
+#include "broker/web-keys.h"
 #include "confine/confine.h"
 #include "connector/pool.h"
 #include "loop/loop.h"
@@ -67,6 +68,14 @@ struct broker {
     struct acquire_context acquire; /* what getting a release needs */
     struct plans *plans;
     struct web *web;
+    struct web_keys *web_keys; /* of signed-in browsers */
+    struct {
+        broker_event_fn *fn; /* NULL: nobody listens */
+        void *userdata;
+        struct loop_timer *timer;
+        unsigned kinds; /* what the receipts of this moment change */
+        bool gathering;
+    } events;
     struct mcp *mcp;
     int keeper_program, worker_program, self_program; /* O_PATH, opened at start */
     const char *keeper_argv[8 + 2 * DEV_CONNECT_TO_MAX];
@@ -107,6 +116,9 @@ void broker_drained(struct broker *broker);
 
 /* Actions, or what they need, have changed: cached lists are dropped, listeners told. */
 void broker_actions_changed(struct broker *broker);
+
+/* From then on changes become events (api-events.c). */
+int broker_events_start(struct broker *broker);
 
 /* Settings or overrides that the fetcher goes by may have changed. */
 void broker_fetcher_renew(struct broker *broker);

@@ -263,7 +263,9 @@ int heads_new(const struct heads_config *config, struct heads **ret_heads, struc
         return r;
     heads->config.dir = NULL;
     heads->asked_seq = newest_seq(heads);
-    receipts_watch(config->receipts, on_receipt, heads);
+    r = receipts_watch(config->receipts, on_receipt, heads);
+    if (r < 0)
+        return err_set(err, -r, "too many watch the receipts");
     *ret_heads = TAKE_PTR(heads);
     return 0;
 }
@@ -272,7 +274,7 @@ void heads_free(struct heads *heads)
 {
     if (!heads)
         return;
-    receipts_watch(heads->config.receipts, NULL, NULL);
+    receipts_unwatch(heads->config.receipts, heads);
     sync_cancel(heads->wait);
     loop_timer_free(heads->finish_timer);
     audit_heads_free(heads->file);

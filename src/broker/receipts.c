@@ -24,8 +24,10 @@ struct receipts {
     struct sync *sync;
     struct loop_timer *flush;
     json_t *empty;
-    receipts_watch_fn *watch;
-    void *watch_userdata;
+    struct {
+        receipts_watch_fn *fn; /* NULL: free */
+        void *userdata;
+    } watchers[RECEIPTS_WATCHERS_MAX];
     bool dirty;
     char trouble[ERR_MESSAGE_MAX];
 };
@@ -114,8 +116,9 @@ int receipts_append(struct receipts *receipts, const struct receipt *receipt, ch
     }
     if (ret_id)
         memcpy(ret_id, id, sizeof id);
-    if (receipts->watch)
-        receipts->watch(receipt->type, receipts->watch_userdata);
+    for (size_t i = 0; i < RECEIPTS_WATCHERS_MAX; i++)
+        if (receipts->watchers[i].fn)
+            receipts->watchers[i].fn(receipt->type, receipts->watchers[i].userdata);
     return 0;
 }
 
@@ -129,10 +132,23 @@ int receipts_sync(struct receipts *receipts, int fd)
     return sync_request(receipts->sync, fd, on_flushed, receipts, NULL);
 }
 
-void receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata)
+int receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata)
 {
-    receipts->watch = fn;
-    receipts->watch_userdata = userdata;
+    for (size_t i = 0; i < RECEIPTS_WATCHERS_MAX; i++) {
+        if (receipts->watchers[i].fn)
+            continue;
+        receipts->watchers[i].fn = fn;
+        receipts->watchers[i].userdata = userdata;
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+void receipts_unwatch(struct receipts *receipts, const void *userdata)
+{
+    for (size_t i = 0; i < RECEIPTS_WATCHERS_MAX; i++)
+        if (receipts->watchers[i].userdata == userdata)
+            receipts->watchers[i].fn = NULL;
 }
 
 uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash)

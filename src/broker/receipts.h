@@ -37,9 +37,12 @@ int receipts_append(struct receipts *receipts, const struct receipt *receipt, ch
 int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
 /* Makes another file of the log durable, soon; nobody waits. */
 int receipts_sync(struct receipts *receipts, int fd);
-/* `fn` after each receipt, with its type; one watcher, NULL takes it away. It must not append. */
+/* `fn` after each receipt, with its type. It must not append. At most RECEIPTS_WATCHERS_MAX: -ENOSPC. */
+#define RECEIPTS_WATCHERS_MAX 4
 typedef void receipts_watch_fn(const char *type, void *userdata);
-void receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata);
+int receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata);
+/* Takes away what was given with this `userdata`. */
+void receipts_unwatch(struct receipts *receipts, const void *userdata);
 /* The newest receipt: its number, and its hash as 64 hexadecimal digits (borrowed until the next one). */
 uint64_t receipts_head(const struct receipts *receipts, const char **ret_hash);
 /* What is wrong with writing receipts, or NULL. */

@@ -50,6 +50,9 @@ static const struct route ROUTES[] = {
     { "POST", "/v1/sessions", api_session_open, ROUTE_OWNER },
     { "POST", "/v1/sessions/{}/end", api_session_end, ROUTE_OWNER },
     { "GET", "/v1/sessions/{}", api_session_get, ROUTE_OWNER },
+    { "POST", "/v1/web/code", api_web_code, ROUTE_OWNER },
+    { "POST", "/v1/web/login", api_web_login, ROUTE_OPEN },
+    { "GET", "/v1/events", NULL, ROUTE_OWNER, .stream = true },
     { "GET", "/v1/config", api_config_list, ROUTE_OWNER },
     { "PATCH", "/v1/config", api_config_patch, ROUTE_OWNER },
 };

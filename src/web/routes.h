@@ -20,7 +20,8 @@ struct route {
     const char *path;
     api_fn *function;
     enum route_who who;
-    bool page; /* for a browser: the query is passed on as it came, the answer becomes a page */
+    bool stream; /* the answer does not end: events.h; no function */
+    bool page;   /* for a browser: the query is passed on as it came, the answer becomes a page */
 };
 
 #define ROUTE_NAME_MAX 512

@@ -14,6 +14,8 @@
     {                                                                                                                            \
     }
 UNUSED_API(api_health)
+UNUSED_API(api_web_code)
+UNUSED_API(api_web_login)
 UNUSED_API(api_status)
 UNUSED_API(api_stop)
 UNUSED_API(api_actions_list)

@@ -13,6 +13,8 @@
 #include "base/magic.h"
 #include "broker/api.h"
 #include "loop/loop.h"
+#include "web/assets.h"
+#include "web/events.h"
 #include "web/guard.h"
 #include "web/page.h"
 #include "web/routes.h"
@@ -71,6 +73,7 @@ struct web {
     unsigned port;
     struct door doors[2]; /* 0: owner's socket, 1: TCP */
     struct loop_timer *recount;
+    struct events *events;
     TAILQ_HEAD(, web_request) waiting;
 };
 
@@ -128,6 +131,32 @@ static void send_error(struct evhttp_request *http, int status, const char *code
     CLEANUP_JSON json_t *body = json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
 
     send_json(http, status, body);
+}
+
+/* A file of the web app. What is in it is nobody's secret; everything of the owner's comes through the API. */
+static void send_asset(struct evhttp_request *http, const struct asset *asset)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(http);
+    const char *known = evhttp_find_header(evhttp_request_get_input_headers(http), "If-None-Match");
+    struct evbuffer *out = evbuffer_new();
+
+    evhttp_add_header(headers, "Content-Type", asset->type);
+    evhttp_add_header(headers, "Cache-Control", "no-cache");
+    evhttp_add_header(headers, "ETag", asset->etag);
+    evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+    evhttp_add_header(headers, "Content-Security-Policy", ASSETS_CSP);
+    evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+    evhttp_add_header(headers, "X-Frame-Options", "DENY");
+    evhttp_add_header(headers, "Cross-Origin-Opener-Policy", "same-origin");
+    evhttp_add_header(headers, "Cross-Origin-Resource-Policy", "same-origin");
+    evhttp_add_header(headers, "Cross-Origin-Embedder-Policy", "require-corp");
+    bool same = known && !strcmp(known, asset->etag);
+    if (!out || (!same && evbuffer_add_reference(out, asset->data, asset->size, NULL, NULL) < 0))
+        evhttp_send_reply(http, 500, NULL, NULL);
+    else
+        evhttp_send_reply(http, same ? 304 : 200, NULL, same ? NULL : out);
+    if (out)
+        evbuffer_free(out);
 }
 
 /* The broker's answer to a request that waited. */
@@ -277,7 +306,7 @@ static bool identify(const struct door *door, struct evhttp_request *http, struc
     request->role = API_OWNER;
     if (!token)
         return !door->tcp && !header(http, "Authorization") && peer_is_owner(http);
-    if (broker_owner_token(door->web->broker, token))
+    if (broker_owner_token(door->web->broker, token) || (door->tcp && broker_web_key(door->web->broker, token)))
         return true;
     request->role = API_AGENT;
     request->session = broker_session(door->web->broker, token);
@@ -357,10 +386,29 @@ static bool refuse_foreign(const struct door *door, struct evhttp_request *http)
     }
 }
 
+static void serve_events(const struct door *door, struct evhttp_request *http)
+{
+    add_common_headers(http, "text/event-stream");
+    if (events_open(door->web->events, http) < 0) {
+        evhttp_clear_headers(evhttp_request_get_output_headers(http));
+        send_error(http, 503, "too_many_streams", "too many watch the events; close a window");
+    }
+}
+
+/* True when the path is one of the web app's and was answered. */
+static bool serve_asset(const struct door *door, struct evhttp_request *http, const char *path)
+{
+    const struct asset *asset = door->tcp && evhttp_request_get_command(http) == EVHTTP_REQ_GET ? assets_find(path) : NULL;
+
+    if (asset)
+        send_asset(http, asset);
+    return asset != NULL;
+}
+
 static void on_request(struct evhttp_request *http, void *userdata)
 {
     struct door *door = MAGIC_CAST(struct door, userdata, DOOR_MAGIC);
-    struct api_request request = { .role = API_OWNER };
+    struct api_request request = { .role = API_OWNER, .owner_socket = !door->tcp };
     const struct route *route = NULL;
     char name[ROUTE_NAME_MAX], allow[64];
 
@@ -375,6 +423,8 @@ static void on_request(struct evhttp_request *http, void *userdata)
         send_error(http, 400, "bad_path", "the request's path is malformed");
         return;
     }
+    if (serve_asset(door, http, path))
+        return;
     enum route_match match = route_find(method_name(http), path, &route, name, allow, sizeof(allow));
     bool known = identify(door, http, &request);
     if (!known && !(match == ROUTE_FOUND && route->who == ROUTE_OPEN)) {
@@ -386,6 +436,8 @@ static void on_request(struct evhttp_request *http, void *userdata)
         send_error(http, 405, "method_not_allowed", "the path does not take this method");
     } else if (request.role == API_AGENT && route->who == ROUTE_OWNER) {
         send_error(http, 403, "forbidden", "a session's token may list and run actions and collect its own results");
+    } else if (route->stream) {
+        serve_events(door, http);
     } else {
         serve_route(door, http, route, name, &request);
     }
@@ -527,6 +579,9 @@ int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **
     int r = loop_timer_new(broker_loop(broker), recount, web, &web->recount);
     if (r < 0)
         return err_set(err, -r, "cannot make a timer");
+    r = events_new(broker, &web->events);
+    if (r < 0)
+        return err_set(err, -r, "out of memory");
     r = tcp_listen(port, &tcp_fd, &web->port, err);
     if (r < 0)
         return r;
@@ -560,6 +615,7 @@ void web_free(struct web *web)
         api_reply_abandon(request->reply);
         free(request);
     }
+    events_free(web->events);
     for (size_t i = 0; i < ARRAY_LEN(web->doors); i++) {
         if (web->doors[i].server)
             evhttp_free(web->doors[i].server); /* frees its listener */
