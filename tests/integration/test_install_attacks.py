@@ -257,3 +257,26 @@ def test_a_plan_is_installed_once(market, repo):
     assert answers.count(202) == 1, answers
     market.wait_plan(plan["plan"], ("installing",))
     market.cli("action", "remove", "noop", check=0)
+
+
+def test_what_is_installed_can_be_used(shop, repo):
+    """A manifest that is taken at the installation is one that a call reads, whatever its size."""
+    hash = repo.release_connector(NOOP, "1.0.0", manifest=noop_manifest("\n" + "# padding\n" * 10_000))
+    release_text(repo, "pad", action_text("pad", repo.fqn, hash))
+    plan = shop.action(f"{repo.fqn}/actions/pad@1.0.0")
+    if plan["state"] == "ready":
+        shop.buy(plan)
+        assert shop.output("pad") == {}
+
+
+def test_a_refused_action_changes_hands_loudly_too(shop, forge, repo):
+    """As above, when the one that is there was edited and is refused: it is still the other publisher's name."""
+    repo.release_noop("1.0.0", ["noop"])
+    shop.buy(shop.action(f"{repo.fqn}/actions/noop@1.0.0"))
+    with open(shop.path / "actions/noop.md", "a", encoding="utf-8") as file:
+        file.write("Edited.\n")
+    other = forge.repository("evil", "other" + repo.name)
+    other.release_noop("1.0.0", ["noop"])
+    plan = shop.ready(shop.action(f"{other.fqn}/actions/noop@1.0.0"))
+    loud = " ".join(change["text"] for change in plan["changes"] if change["level"] == "loud")
+    assert repo.fqn in loud, plan["changes"]
