@@ -463,7 +463,7 @@ def test_leftovers_of_a_stopped_daemon_are_cleared_away(signed):
 def test_an_update_that_was_stopped_between_its_two_files_is_finished(signed):
     old = signed.action.read_text()
     signed.repo.release_noop("1.1.0")
-    signed.shop.buy(signed.shop.suite(f"{signed.repo.fqn}/suite.toml@latest"), ("installed", "updated", "already"))
+    signed.shop.buy(signed.shop.suite(f"{signed.repo.fqn}/suite.toml@v1.1.0"), ("installed", "updated", "already"))
     new = signed.action.read_text()
     assert new != old
     signed.shop.stop()
