@@ -3,7 +3,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -295,3 +297,29 @@ def test_an_action_with_a_byte_order_mark(desk):
     inside = run(desk.desk, "tar", "xzOf", packed["archive"], "action.md")
     assert inside.startswith(b"\xef\xbb\xbf\r\n+++\r\n") and packed["hash"] == "sha256:" + hashlib.sha256(inside).hexdigest()
     desk.publish("verify", packed["archive"])
+
+
+def test_a_disk_without_room_leaves_no_key(desk):
+    before = tree(desk.desk)
+    done = subprocess.run(["bash", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" publish keygen --key f.key --public f.pub",
+                           str(paths.CLI)], cwd=desk.desk, env=desk.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "f.key" in done.stderr, done
+    assert tree(desk.desk) == before
+
+
+def test_ctrl_c_leaves_all_archives_or_none(desk):
+    made = pack_google(desk)
+    actions = sorted(str(path) for path in (paths.GOOGLE / "actions").glob("*.md"))
+    seen = set()
+    for number in range(12):
+        out = desk.desk / f"out-{number}"
+        pack = subprocess.Popen([paths.CLI, "publish", "pack", *actions, "--connector", made["archive"], "--out", str(out)],
+                                cwd=desk.desk, env=desk.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        time.sleep(0.05 * number)
+        pack.send_signal(signal.SIGINT)
+        pack.communicate(timeout=60)
+        files = [path.name for path in out.rglob("*") if not path.is_dir()]
+        assert files in ([], ["aileron.tar.gz"] * len(actions)), files
+        seen.add(len(files))
+    assert 0 in seen
