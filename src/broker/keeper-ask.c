@@ -283,8 +283,8 @@ int keeper_spend_ticket(struct keeper_link *link, const char *approval_id, const
         link, KEEPER_SPEND_TICKET, (const char *const[]){ approval_id, seal, ticket, NULL }, QUICK_MS, fn, userdata, ret_call);
 }
 
-int keeper_forge(struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata,
-    struct keeper_call **ret_call)
+int keeper_forge(
+    struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata, struct keeper_call **ret_call)
 {
     const struct keeper_call call = { .on_fetch = fn, .userdata = userdata, .due_ms = clock_boot_ms() + PROVIDER_MS };
     struct wire_frame frame;
