@@ -2,9 +2,10 @@
  * aileron-demo-workspace: a small Google Workspace on 127.0.0.1 for `aileron
  * demo`. It has a seeded mailbox and calendar in memory, a throw-away
  * certificate authority and an authorization server with one client, and forgets all of it when its
- * standard input ends. It is a program of its own, linked into nothing.
+ * standard input ends. With --forge it also stands in for GitHub, with the repositories of that folder.
+ * It is a program of its own, linked into nothing.
  *
- *     aileron-demo-workspace --dir DIR [--delay-ms N] [--token-s N]
+ *     aileron-demo-workspace --dir DIR [--forge DIR] [--delay-ms N] [--token-s N]
  *
  * Prints one line when it listens: {"port":N,"browser_port":N,"ca":"DIR/ca.pem","client_id":"…","client_secret":"…"}.
  */
@@ -19,6 +20,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,11 +36,11 @@ DEFINE_CLEANUP_PTR(struct event, event_free)
 DEFINE_CLEANUP_PTR(SSL_CTX, SSL_CTX_free)
 
 static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", "accounts.google.com", "oauth2.googleapis.com",
-    NULL };
+    "github.com", "api.github.com", "raw.githubusercontent.com", "objects.githubusercontent.com", NULL };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: aileron-demo-workspace --dir DIR [--delay-ms N] [--token-s N]\n");
+    fprintf(stderr, "usage: aileron-demo-workspace --dir DIR [--forge DIR] [--delay-ms N] [--token-s N]\n");
     return 2;
 }
 
@@ -69,7 +71,7 @@ static int announce(const struct server_ports *ports, const char *ca_path)
 }
 
 struct options {
-    const char *dir;
+    const char *dir, *forge;
     long delay_ms, token_s;
 };
 
@@ -83,14 +85,18 @@ static int serve(const struct options *options, struct err *err)
     CLEANUP_PTR(server_free) struct server *server = NULL;
     CLEANUP_PTR(event_free) struct event *input = NULL;
     CLEANUP_FREE char *ca_path = NULL;
+    CLEANUP_CLOSE int forge = -1;
     struct server_ports ports = { 0 };
     int r;
 
     if (!base || !mailbox || !calendar || !oauth || asprintf(&ca_path, "%s/ca.pem", options->dir) < 0)
         return -ENOMEM;
+    forge = options->forge ? open(options->forge, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (options->forge && forge < 0)
+        return err_errno(err, errno, "cannot open %s", options->forge);
     r = certificates_new(HOSTS, ca_path, &tls, err);
     if (r >= 0) {
-        struct server_config config = { tls, mailbox, calendar, oauth, (int) options->delay_ms };
+        struct server_config config = { tls, mailbox, calendar, oauth, (int) options->delay_ms, forge };
 
         r = server_start(base, &config, &server, &ports, err);
     }
@@ -120,9 +126,13 @@ static bool read_option(const char *name, const char *value, struct options *opt
         return read_number(value, DELAY_MAX_MS, &options->delay_ms);
     if (!strcmp(name, "--token-s"))
         return read_number(value, TOKEN_MAX_S, &options->token_s);
-    if (!strcmp(name, "--dir"))
+    if (!strcmp(name, "--forge"))
+        options->forge = value;
+    else if (!strcmp(name, "--dir"))
         options->dir = value;
-    return !strcmp(name, "--dir");
+    else
+        return false;
+    return true;
 }
 
 int main(int argc, char *argv[])

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "calendar.h"
+#include "forge.h"
 #include "mailbox.h"
 #include "oauth.h"
 
@@ -226,6 +227,28 @@ static int run_api(const struct server *server, struct evhttp_request *request, 
     return status;
 }
 
+static bool is_for_forge(const struct door *door, struct evhttp_request *request)
+{
+    return !door->is_browser && door->server->config.forge_fd >= 0 && forge_has(evhttp_request_get_host(request));
+}
+
+static int run_forge(const struct server *server, struct evhttp_request *request, struct evbuffer *body)
+{
+    const char *raw = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+    CLEANUP_FREE char *path = raw ? evhttp_uridecode(raw, 0, NULL) : NULL;
+    CLEANUP(buf_free) struct buf file = BUF_INIT(FORGE_FILE_MAX);
+    CLEANUP_FREE char *location = NULL;
+    int status;
+
+    if (evhttp_request_get_command(request) != EVHTTP_REQ_GET || !path)
+        return 405;
+    status = forge_get(server->config.forge_fd, evhttp_request_get_host(request), path, &file, &location);
+    if (location)
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Location", location);
+    evbuffer_add(body, buf_str(&file), file.len);
+    return status;
+}
+
 /* An answer that is held back. */
 struct held {
     struct evhttp_request *request;
@@ -247,7 +270,8 @@ static void on_request(struct evhttp_request *request, void *userdata)
     const struct door *door = userdata;
     const struct server *server = door->server;
     const struct oauth_route *route = oauth_route_of(door, request);
-    int delay_ms = door->is_browser ? 0 : server->config.delay_ms;
+    bool is_forge = is_for_forge(door, request);
+    int delay_ms = door->is_browser || is_forge ? 0 : server->config.delay_ms;
     struct timeval delay = { delay_ms / 1000, delay_ms % 1000 * 1000 };
     struct held *held = calloc(1, sizeof(*held));
 
@@ -258,6 +282,7 @@ static void on_request(struct evhttp_request *request, void *userdata)
     }
     held->request = request;
     held->status = route              ? run_oauth(server, request, route, held->body)
+                   : is_forge         ? run_forge(server, request, held->body)
                    : door->is_browser ? 404
                                       : run_api(server, request, held->body);
     evhttp_request_own(request);

@@ -1,7 +1,7 @@
 /*
  * HTTPS on 127.0.0.1 with the routes of Gmail, Calendar and Google's authorization server. Gmail and Calendar want a live access
  * token; each answer can be held back, as a provider far away would. Beside it plain HTTP, as whatever host it is asked,
- * with the consent page alone: what the tour's browser visits.
+ * with the consent page alone: what the tour's browser visits. With a folder of repositories it is a forge too (forge.h).
  */
 #ifndef DEMO_SERVER_H
 #define DEMO_SERVER_H
@@ -22,7 +22,8 @@ struct server_config {
     struct mailbox *mailbox;
     struct calendar *calendar;
     struct oauth *oauth;
-    int delay_ms;
+    int delay_ms; /* of the provider */
+    int forge_fd; /* -1: no forge */
 };
 
 struct server_ports {

@@ -86,7 +86,7 @@ static bool clear_stage(struct demo *demo)
     for (size_t i = 0; i < demo->mails_len; i++)
         json_decref(demo->mails[i]);
     home_free(demo->home);
-    free(demo->connector_dir);
+    free(demo->forge_dir);
     free(demo->passphrase_path);
     free(demo->dir);
     return clean;
@@ -155,14 +155,14 @@ const struct command COMMAND_DEMO = {
     .operands = "",
     .about = "watch an agent work on an invented mailbox and calendar",
     .details =
-        "In a temporary home a small Google Workspace starts on this machine, a vault is made, the bundled Google connector and "
-        "four "
-        "actions are installed and an account is connected by OAuth. An agent lists five mails through aileron-mcp, reads them "
-        "in "
+        "In a temporary home a small Google Workspace and a forge start on this machine. A publisher signs the bundled Google "
+        "connector with its ten actions and releases them there; the suite is installed from it as from GitHub, and an account "
+        "is "
+        "connected by OAuth. An agent lists five mails through aileron-mcp, reads them in "
         "parallel, looks at the week and drafts a reply, and a token that ends on the way is refreshed. The receipts of all that "
-        "are listed and verified. It needs no account and no network, takes a few seconds, "
-        "leaves "
-        "nothing behind and exits 1 when a step failed.\n"
+        "are listed and verified. It needs no account and no network, takes a few seconds, leaves nothing behind and exits 1 "
+        "when "
+        "a step failed.\n"
         "\n"
         "--auto-approve answers every approval with yes; without a terminal the demo behaves as with it. No step of this version "
         "needs an approval.",

@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/magic.h"
 #include "cli/print.h"
-#include "cli/programs.h"
 #include "cli/term.h"
 
 #include <errno.h>
@@ -21,12 +20,13 @@
 
 #include "base/banned.h"
 
-#define FQN              "local://google"
+#define SUITE            DEMO_REPOSITORY "/suite.toml@latest"
 #define IDENTITY         "mara"
 #define BINDING          "oauth2/google/" IDENTITY
 #define PROVIDER_MS      100 /* how long the stand-in takes over each answer */
 #define MAILS            5
-#define INDENT           "     "
+#define INDENT           DEMO_INDENT
+#define ANSWER_MAX       65536
 
 #define PASSPHRASE_BYTES 24
 
@@ -40,15 +40,19 @@ static int browse(const char *url, void *userdata, struct err *err)
     return workspace_consent(&demo->workspace, url, err);
 }
 
-/* Runs one of our own commands in the tour's home, after showing it as a person would type it. */
-static int run_command(struct demo *demo, char *const *argv, const char *shown)
+static struct cli inner_of(struct demo *demo, FILE *out)
 {
-    struct cli inner = { .home = demo->home,
-        .out = demo->out,
+    return (struct cli){ .home = demo->home,
+        .out = out,
         .overrides_told = true,
         .interrupted = demo->interrupted,
         .browse = browse,
         .browse_userdata = demo };
+}
+
+static int run(struct demo *demo, char *const *argv, const char *shown, FILE *out)
+{
+    struct cli inner = inner_of(demo, out);
     int argc = 0, code;
 
     while (argv[argc])
@@ -60,9 +64,31 @@ static int run_command(struct demo *demo, char *const *argv, const char *shown)
     return code ? -ECANCELED : 0;
 }
 
+int demo_run(struct demo *demo, char *const *argv, const char *shown)
+{
+    return run(demo, argv, shown, demo->out);
+}
+
+int demo_ask(struct demo *demo, char *const *argv, const char *shown, json_t **ret_answer, struct err *err)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    int r;
+
+    if (!out)
+        return -ENOMEM;
+    r = run(demo, argv, shown, out);
+    if (fclose(out) != 0)
+        return -ENOMEM;
+    return r < 0 ? r : json_parse(text, len, JSON_LIMITS(ANSWER_MAX), ret_answer, err);
+}
+
 static int start_workspace(struct demo *demo, struct err *err)
 {
-    return workspace_start(demo->dir, PROVIDER_MS, &demo->workspace, err);
+    int r = asprintf(&demo->forge_dir, "%s/forge", demo->dir) < 0 ? -ENOMEM : file_make_dirs(demo->forge_dir, 0700, err);
+
+    return r < 0 ? r : workspace_start(demo->dir, demo->forge_dir, PROVIDER_MS, &demo->workspace, err);
 }
 
 /* The passphrase of a vault that lives for seconds: random, in a file of the tour's own folder. */
@@ -82,7 +108,8 @@ static int write_passphrase(struct demo *demo, struct err *err)
 
 static int start_daemon(struct demo *demo, struct err *err)
 {
-    static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com" };
+    static const char *const HOSTS[] = { "gmail.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com", "github.com",
+        "api.github.com", "raw.githubusercontent.com", "objects.githubusercontent.com" };
     struct daemon_flags flags = { .dev_ca = demo->workspace.ca_path, .die_with_parent = true };
     char rows[ARRAY_LEN(HOSTS)][96];
     int r;
@@ -107,33 +134,15 @@ static int make_vault(struct demo *demo, struct err *err)
     char *const argv[] = { (char *) "vault", (char *) "init", (char *) "--dev", (char *) "--passphrase-file",
         demo->passphrase_path, NULL };
 
-    return run_command(demo, argv, "vault init --dev --passphrase-file FILE");
+    return demo_run(demo, argv, "vault init --dev --passphrase-file FILE");
 }
 
-static int install_connector(struct demo *demo, struct err *err)
+static int add_suite(struct demo *demo, struct err *err)
 {
-    int r = programs_connector("google", &demo->connector_dir, err);
-
-    if (r < 0)
-        return r;
-    CLEANUP_FREE char *id = NULL;
-    CLEANUP_FREE char *secret = NULL;
-
-    if (asprintf(&id, "client_id=%s", demo->workspace.client_id) < 0 ||
-        asprintf(&secret, "client_secret=%s", demo->workspace.client_secret) < 0)
-        return -ENOMEM;
-    char *const argv[] = { (char *) "connector", (char *) "install", (char *) "--local", demo->connector_dir, (char *) "--bind",
-        id, (char *) "--bind", secret, NULL };
-
-    return run_command(demo, argv, "connector install --local google");
-}
-
-static int bind_account(struct demo *demo, struct err *err)
-{
-    char *const argv[] = { (char *) "binding", (char *) "setup", (char *) FQN, (char *) "--as", (char *) IDENTITY,
+    char *const argv[] = { (char *) "action", (char *) "add-suite", (char *) SUITE, (char *) "--as", (char *) IDENTITY,
         (char *) "--yes", NULL };
 
-    return run_command(demo, argv, "binding setup " FQN " --as " IDENTITY " --yes");
+    return demo_run(demo, argv, "action add-suite " SUITE " --as " IDENTITY " --yes");
 }
 
 /* The access token ends behind everybody's back; the next call is refused with 401 and refreshed on the way. */
@@ -152,27 +161,7 @@ static int refresh_token(struct demo *demo, struct err *err)
         demo->out, INDENT "the agent's next call took %lld ms and says nothing of it\n", (long long) (clock_boot_ms() - start));
     char *const argv[] = { (char *) "binding", (char *) "inspect", (char *) BINDING, NULL };
 
-    return run_command(demo, argv, "binding inspect " BINDING);
-}
-
-static int add_actions(struct demo *demo, struct err *err)
-{
-    static const char *const NAMES[] = { "list-recent-emails", "get-email", "list-upcoming-events", "draft-email" };
-    char *argv[2 + 2 * ARRAY_LEN(NAMES) + 1] = { (char *) "action", (char *) "add" };
-    char *paths[ARRAY_LEN(NAMES)] = { NULL };
-    size_t argc = 2;
-    int r = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(NAMES) && r >= 0; i++) {
-        r = asprintf(&paths[i], "%s/actions/%s.md", demo->connector_dir, NAMES[i]) < 0 ? -ENOMEM : 0;
-        argv[argc++] = (char *) "--local";
-        argv[argc++] = paths[i];
-    }
-    if (r >= 0)
-        r = run_command(demo, argv, "action add --local list-recent-emails.md --local get-email.md …");
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
-        free(paths[i]);
-    return r;
+    return demo_run(demo, argv, "binding inspect " BINDING);
 }
 
 static int connect_agent(struct demo *demo, struct err *err)
@@ -350,26 +339,26 @@ static int list_audit(struct demo *demo, struct err *err)
 {
     char *const argv[] = { (char *) "audit", (char *) "list", NULL };
 
-    return run_command(demo, argv, "audit list");
+    return demo_run(demo, argv, "audit list");
 }
 
 static int verify_audit(struct demo *demo, struct err *err)
 {
     char *const argv[] = { (char *) "audit", (char *) "verify", NULL };
 
-    return run_command(demo, argv, "audit verify");
+    return demo_run(demo, argv, "audit verify");
 }
 
 const struct demo_step DEMO_STEPS[] = {
-    { "A Google Workspace of its own starts on 127.0.0.1, with an invented mailbox and calendar.", start_workspace },
-    { "The daemon starts, with overrides that lead googleapis.com to the stand-in once a development vault is open.",
+    { "A Google Workspace and a forge of its own start on 127.0.0.1, with an invented mailbox and calendar.", start_workspace },
+    { "A publisher signs and releases there: a connector, ten actions that pin its hash, and a suite.", demo_publish },
+    { "The daemon starts, with overrides that lead googleapis.com and github.com to the stand-in once a development vault is "
+      "open.",
         start_daemon },
     { "A vault is made. Only the keeper opens it; this one has a random passphrase and is marked for development.", make_vault },
-    { "The Google connector is installed: WebAssembly in a sandbox that may reach two hosts and nothing else.",
-        install_connector },
-    { "The account is connected: consent, a code with PKCE, tokens. They go from the provider to the keeper and no further.",
-        bind_account },
-    { "Four actions say what an agent may do. Sending mail is not among them.", add_actions },
+    { "The suite is fetched and verified, you are told what it can do, and the account is connected. Tokens go to the keeper "
+      "alone.",
+        add_suite },
     { "The agent connects through aileron-mcp. It gets tools, and no credential.", connect_agent },
     { "It lists five mails and reads them in parallel. One of them gives orders to AI assistants; there is nothing to steal.",
         list_and_read },

@@ -59,7 +59,7 @@ static int read_announcement(int fd, struct workspace *workspace, struct err *er
     return workspace->ca_path && workspace->client_id && workspace->client_secret ? 0 : -ENOMEM;
 }
 
-int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err)
+int workspace_start(const char *dir, const char *forge, int delay_ms, struct workspace *ret_workspace, struct err *err)
 {
     CLEANUP_FREE char *libexec = NULL;
     CLEANUP_FREE char *path = NULL;
@@ -85,7 +85,7 @@ int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspa
     out_write = out_pipe[1];
     snprintf(delay, sizeof(delay), "%d", delay_ms);
 
-    const char *const argv[] = { "aileron-demo-workspace", "--dir", dir, "--delay-ms", delay, NULL };
+    const char *const argv[] = { "aileron-demo-workspace", "--dir", dir, "--forge", forge, "--delay-ms", delay, NULL };
     const char *const envp[] = { "LANG=C.UTF-8", NULL };
     struct proc_spec spec = { .program_fd = program,
         .argv = argv,

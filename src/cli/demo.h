@@ -31,8 +31,8 @@ struct workspace {
         .stdin_fd = -1, .pidfd = -1                                                                                              \
     }
 
-/* Starts it and waits until it listens. `dir` gets its certificate. */
-int workspace_start(const char *dir, int delay_ms, struct workspace *ret_workspace, struct err *err);
+/* Starts it and waits until it listens. `dir` gets its certificate; `forge` holds the repositories of its forge. */
+int workspace_start(const char *dir, const char *forge, int delay_ms, struct workspace *ret_workspace, struct err *err);
 void workspace_stop(struct workspace *workspace);
 /* Ends every access token that the stand-in has given, as an hour would. */
 int workspace_expire(const struct workspace *workspace, struct err *err);
@@ -93,14 +93,31 @@ struct demo {
     struct agent *agent;
     json_t *mails[AGENT_CALLS_MAX]; /* as get_email gave them */
     size_t mails_len;
-    char *connector_dir;
+    char *forge_dir;
     const volatile sig_atomic_t *interrupted;
 };
+
+/* Runs one of our own commands in the tour's home, after showing it as a person would type it. -ECANCELED: it failed, and said so. */
+int demo_run(struct demo *demo, char *const *argv, const char *shown);
+/* The same with --json among its arguments: what it answered instead of printing it. New reference. */
+int demo_ask(struct demo *demo, char *const *argv, const char *shown, json_t **ret_answer, struct err *err);
+
+/* ---- the publisher ---- */
+
+#define DEMO_REPOSITORY "github://acme/google"
+
+/*
+ * Makes a key, packs the bundled connector and its actions with the stand-in's client in it, and puts what came of it with the suite
+ * where the stand-in's forge serves it.
+ */
+int demo_publish(struct demo *demo, struct err *err);
 
 struct demo_step {
     const char *line;                               /* what it is about */
     int (*run)(struct demo *demo, struct err *err); /* 0, or negative with words; -ECANCELED: they were printed */
 };
+
+#define DEMO_INDENT "     "
 
 extern const struct demo_step DEMO_STEPS[];
 extern const size_t DEMO_STEPS_LEN;

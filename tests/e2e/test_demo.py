@@ -34,13 +34,18 @@ def run_demo(program, folder, *args, **environment):
 
 
 def check_story(done):
-    """Makes a vault, consents, lists five mails, reads them, shows the week, drafts a reply, refreshes, then the receipts."""
+    """Publishes, makes a vault, installs the suite, consents, then mails, the week, a draft, a refresh and the receipts."""
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = done.stdout.lower()
-    for word in ("vault init --dev", "binding setup", "presses allow", "mail", "digest", "week", "draft", "refreshed", "binding.refreshed",
+    for word in ("publish pack", "vault init --dev", "action add-suite github://", "keyring.trusted", "[10/10]", "11 of 11 done",
+                 "presses allow", "mail", "digest", "week", "draft", "refreshed", "binding.refreshed",
                  "audit list", "audit verify", "intact"):
         assert word in told, f"{word!r} is not told:\n{done.stdout}\n{done.stderr}"
     assert "\x1b[" not in done.stdout
+    said = done.stderr.lower()
+    for word in ("not yet trusted", "fingerprint: sha256:", "can send mail as you, each time only after you approve", "cannot delete",
+                 "connects only to gmail.googleapis.com and www.googleapis.com"):
+        assert word in said, f"{word!r} is not said:\n{done.stderr}"
     for secret in ("ya29.demo-", "1//demo-", "4%2F", "code="):
         assert secret not in done.stdout + done.stderr, f"{secret!r} was shown"
 
