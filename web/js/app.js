@@ -60,7 +60,7 @@ function Shell() {
   return html`<a class="skip" href="#title">To the page</a>
     <header class="top"><a class="brand" href="/">Aileron</a><nav aria-label="Pages">${PAGES.map(([at, name]) => html`<a href=${at}
       aria-current=${at === path || (id && at === "/approvals") ? "page" : null}>${name}</a>`)}</nav></header>
-    <main id="main"><div role="status">${live !== "live" && html`<div class="notice warn">The daemon does not answer; trying again. If it was stopped:
+    <main id="main"><div role="status">${live === "away" && html`<div class="notice warn">The daemon does not answer; trying again. If it was stopped:
       <${Command}>aileron daemon start<//></div>`}</div>${id ? html`<${Approval} key=${id} id=${id} />` : html`<${Current} />`}</main>`;
 }
 

@@ -5,7 +5,7 @@
 import { call, get } from "./api.js";
 import { listen } from "./live.js";
 import { plain } from "./text.js";
-import { Badge, Command, Empty, Failure, Json, Page, Pairs, Text, Time, html, useEffect, useLoad, useRef, useState } from "./ui.js";
+import { Badge, Command, Empty, Failure, Json, Page, Pairs, Text, Time, html, useEffect, useLayoutEffect, useLoad, useRef, useState } from "./ui.js";
 
 const AT_ONCE = 50;
 const WORDS = {
@@ -75,7 +75,7 @@ function Decide({ of, onChange }) {
   const [error, setError] = useState(null);
   const field = useRef(null);
   const reasonId = `reason-${of.id}`;
-  useEffect(() => { denying && field.current?.focus(); }, [denying]);
+  useLayoutEffect(() => { denying && field.current?.focus(); }, [denying]);
 
   const decide = async approved => {
     setBusy(true);
@@ -117,7 +117,7 @@ export function Card({ of, onChange, single }) {
     ${of.before && html`<div class="notice warn">The same was done before, <${Time} of=${of.before.at} />: <a href=${`/approvals/${of.before.id}`}>look at it</a></div>`}
     ${of.client_gone && html`<div class="notice">The agent has stopped waiting. If you approve, it still runs once, and the answer is kept for it.</div>`}
     <${Shown} of=${of} />
-    <details open=${single}><summary>Exact arguments</summary>${(of.arguments ?? []).map(step => html`<h4><${Text} of=${step.op} /></h4><${Json} of=${step.args} />`)}</details>
+    <details open><summary>Exact arguments</summary>${(of.arguments ?? []).map(step => html`<h4><${Text} of=${step.op} /></h4><${Json} of=${step.args} />`)}</details>
     <details open=${single}><summary>Who asks, and what runs</summary><${Pairs} of=${[
       ["Agent", html`<${Text} of=${of.agent} />`], ["Session", html`<${Text} of=${of.session_id} />`], of.folder && ["Folder", html`<${Text} of=${of.folder} />`],
       ["Since", html`<${Time} of=${of.requested_at} />`], ["Expires", html`<${Time} of=${of.expires_at} />`],

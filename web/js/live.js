@@ -2,7 +2,7 @@
  * This tab's end of the event stream: who wants to know of what, and whether the daemon is there.
  */
 const listeners = new Set();
-let port = null, state = "away", refused = () => {}, key = null;
+let port = null, state = "new", refused = () => {}, key = null;
 
 export const liveState = () => state;
 

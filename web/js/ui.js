@@ -1,12 +1,12 @@
 /*
  * Small parts that the pages share. Whatever came from elsewhere is shown through Text.
  */
-import { html, useEffect, useRef, useState } from "../vendor/htm/preact/standalone.module.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm/preact/standalone.module.js";
 import { get } from "./api.js";
 import { listen } from "./live.js";
 import { parts } from "./text.js";
 
-export { html, useEffect, useRef, useState };
+export { html, useEffect, useLayoutEffect, useRef, useState };
 
 const CUT = 4000;
 

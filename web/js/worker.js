@@ -4,7 +4,7 @@
  */
 const AGAIN_MS = 700;
 const tabs = new Map(); // port → key
-let reading = null, state = "away";
+let reading = null, state = "new";
 
 function tell(message, ports = tabs.keys()) {
   for (const port of ports)
