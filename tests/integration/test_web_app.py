@@ -1,5 +1,6 @@
 """The web app in Chromium: signing in, what each page shows, hostile strings, and attacks from other origins."""
 import hashlib
+import http.client
 import http.server
 import json
 import re
@@ -108,7 +109,7 @@ def test_headers_and_types(home):
         answer = home.api("GET", path, token="", door="tcp")
         assert answer.status == 200 and answer.headers["Content-Type"].startswith(kind), path
         assert "'unsafe" not in answer.headers["Content-Security-Policy"]
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; ")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src")
         for name, value in {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
                             "Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY"}.items():
             assert answer.headers[name] == value, path
@@ -147,7 +148,8 @@ def test_marks_of_text():
         assert.deepEqual(kinds("p\u0430ypal.com"), ["posing \u0430"]);
         assert.deepEqual(kinds("\u0430\u0440\u0440.example.com"), ["posing \u0430", "posing \u0440", "posing \u0440"]);
         assert.deepEqual(kinds("\uff41bc a\u2024b \ud835\udc00"), ["posing \uff41", "posing \u2024", "posing \ud835\udc00"]);
-        assert.deepEqual(kinds("\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! caf\u00e9 \u65e5\u672c \u05e9\u05dc\u05d5\u05dd \u2026 \ud83d\ude00"), []);
+        assert.deepEqual(kinds("\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! caf\u00e9"), []);
+        assert.deepEqual(kinds("\u65e5\u672c \u05e9\u05dc\u05d5\u05dd \u2026 \ud83d\ude00"), []);
         assert.equal(kinds("e" + "\u0301".repeat(9)).length, 6);
         assert.equal(parts("x\u202ey").map(part => part.text).join(""), "xU+202Ey");
         assert.equal(plain("a\u202e\nb"), "a‹U+202E› b");
@@ -192,8 +194,7 @@ def test_pages_show_what_is(home, browser):
     with SignedIn(browser, home) as tab:
         for path, title in PAGES.items():
             tab.visit(path)
-            wait_for(lambda: title in tab.page.inner_text("h1"), title)
-            wait_for(lambda: tab.page.title().startswith(title) or title in tab.page.title(), "the window's title")
+            until(tab, f"document.querySelector('h1').textContent.startsWith('{title}') && document.title === '{title} · Aileron'")
         assert "worker bee" in tab.page.inner_text("main") and "/tmp/somewhere" in tab.page.inner_text("main")
         tab.visit("/")
         wait_for(lambda: "aileron vault init" in tab.page.inner_text("main"), "how to mend it")
@@ -272,14 +273,100 @@ def test_restart_under_the_page(built, browser):
         made.close()
 
 
+def test_streams_are_few_and_freed(home):
+    """Thirty-two may watch; one that has gone makes room for the next."""
+    key = new_key(home)
+    port = int(url_of(home).rsplit(":", 1)[1])
+
+    def watch():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {key}"})
+        return connection, connection.getresponse()
+
+    def free():
+        connection, answer = watch()
+        opened.append((connection, answer))
+        return answer.status == 200
+
+    opened = []
+    try:
+        while free():
+            assert len(opened) <= 32
+        # A browser of an earlier test may still hold one for a moment.
+        assert len(opened) >= 32 and opened[-1][1].status == 503
+        home.api("POST", "/v1/sessions", {"agent": "seen by all"})
+        for _, answer in opened[:-1]:
+            lines = [answer.readline() for _ in range(5)]
+            assert b"event: session\n" in lines, lines
+        for connection, answer in opened:
+            answer.close()
+            connection.close()
+        wait_for(free, "room for another")
+    finally:
+        for connection, answer in opened:
+            answer.close()
+            connection.close()
+
+
+def test_actions(probe_home, browser, tmp_path):
+    """What an action may do, its body, enabling and disabling; a switch that is thrown elsewhere moves here too."""
+    name = probe_home.api("GET", "/v1/actions").json()["actions"][0]["name"]
+    with SignedIn(browser, probe_home, "/actions") as tab:
+        card = tab.page.get_by_role("article", name=f"Action {name}", exact=True)
+        switch = card.get_by_role("switch")
+        switch.wait_for()
+        assert switch.get_attribute("aria-checked") == "true" and "local://probe" in card.inner_text()
+        switch.focus()
+        tab.page.keyboard.press("Space")
+        wait_for(lambda: switch.get_attribute("aria-checked") == "false", "the switch")
+        assert probe_home.api("GET", f"/v1/actions/{name}").json()["enabled"] is False
+        probe_home.api("PATCH", f"/v1/actions/{name}", {"enabled": True})
+        wait_for(lambda: switch.get_attribute("aria-checked") == "true", "the other's doing")
+        card.locator("summary").click()
+        wait_for(lambda: "What the agent reads" in card.inner_text() and "sha256:" in card.inner_text(), "the body")
+        shot(tab, "web-action", tmp_path)
+        assert tab.complaints == []
+
+
+def test_accounts(probe_home, browser, tmp_path):
+    with SignedIn(browser, probe_home, "/bindings") as tab:
+        card = tab.page.get_by_role("article", name="Account api_key/probe/me")
+        card.wait_for()
+        wait_for(lambda: "active" in card.inner_text(), "its state")
+        probe_home.cli("vault", "lock", check=0)
+        wait_for(lambda: "aileron vault unlock" in card.inner_text(), "the command that mends it")
+        shot(tab, "web-account", tmp_path)
+        probe_home.unlock()
+        wait_for(lambda: "active" in card.inner_text(), "its state")
+        assert tab.complaints == []
+
+
+def test_many_tabs(home, browser):
+    """Ten tabs share one stream; one that comes without a key gets that of the others, and none outlives them."""
+    with SignedIn(browser, home, "/sessions") as tab:
+        tabs = [tab.context.new_page() for _ in range(9)]
+        for page in tabs:
+            page.goto(url_of(home) + "/sessions")
+            page.wait_for_selector("nav")
+        home.api("POST", "/v1/sessions", {"agent": "seen in all tabs"})
+        for page in [tab.page, *tabs]:
+            page.wait_for_selector("text=seen in all tabs", timeout=3000)
+    with Tab(browser) as stranger:
+        stranger.page.goto(url_of(home) + "/sessions")
+        stranger.page.wait_for_selector("text=aileron open")
+        assert stranger.page.locator("nav").count() == 0
+
+
 # --- the approvals page before a stand-in of the API
 
 CARD = {
     "id": "apr_01JABCDEFGHJKMNPQRSTVWXYZ0", "state": "pending", "session_id": "ses_1", "agent": HOSTILE, "folder": "/home/x", "action": "send-mail",
-    "version": "1.0.0", "action_hash": "sha256:" + "a" * 64, "kind": "send", "badge": "COMMS SEND", "title": "Send \u202email", "binding": "oauth2/google/me",
+    "version": "1.0.0", "action_hash": "sha256:" + "a" * 64, "kind": "send", "badge": "COMMS SEND", "title": "Send \u202email",
+    "binding": "oauth2/google/me",
     "connector": {"fqn": "github://a/b", "version": "1.2.3", "hash": "sha256:" + "b" * 64}, "requested_at": "2026-01-01T00:00:00.000Z",
     "expires_at": "2026-01-02T00:00:00.000Z", "seal": "sha256:" + "c" * 64, "needs_ticket": False, "client_gone": False,
-    "preview": {"state": "available", "pairs": [["To", "p\u0430ul@example.com"], ["Body", "line 1\nline 2 <b>no</b>"]], "multiline": ["Body"]},
+    "preview": {"state": "available",
+                "pairs": [["To", "p\u0430ul@example.com"], ["Body", "line 1\nline 2 <b>no</b>"]], "multiline": ["Body"]},
     "inputs": [["To", "x"]], "arguments": [{"op": "send", "args": {"to": "x", "raw": "A" * 1000000}}], "review_url": "",
 }
 
@@ -325,7 +412,7 @@ def test_approve_and_deny(home, browser, tmp_path):
                 tab.page.keyboard.press("Enter")
             else:
                 tab.page.click("text=Approve >> nth=-1")
-            wait_for(lambda: decided, "the decision")
+            tab.page.wait_for_selector("main .notice[role=status] a")
             tab.page.wait_for_selector("text=Nothing waits for you")
             assert decided == [{"approved": False, "seal": CARD["seal"], "reason": "not today"} if look == "dark"
                                else {"approved": True, "seal": CARD["seal"]}]
@@ -347,6 +434,61 @@ def test_changed_under_the_click(home, browser):
         tab.page.click("article button.primary")
         wait_for(lambda: len(decided) == 2, "the second click")
         assert [one["seal"][7] for one in decided] == ["c", "d"], "the second click decides what is shown now"
+
+
+def test_a_click_meant_for_something_else(home, browser):
+    """A card that has just come before the person, or into another's place, is not approved by the click under way."""
+    other = {**CARD, "id": CARD["id"][:-1] + "1", "title": "The second", "requested_at": "2026-01-01T00:00:01.000Z"}
+    decided, cards = [], [other, CARD]
+
+    def serve(route):
+        if route.request.method == "POST":
+            decided.append(route.request.url)
+            cards[:] = [card for card in cards if card["id"] not in route.request.url]
+            route.fulfill(json={**CARD, "state": "approved"})
+        else:
+            route.fulfill(json={"approvals": cards})
+
+    with SignedIn(browser, home) as tab:
+        tab.page.route("**/v1/approvals**", serve)
+        tab.visit("/approvals")
+        tab.page.wait_for_selector("article button.primary")
+        tab.page.evaluate("document.querySelector('article button.primary').click()")
+        assert decided == []
+        titles = tab.page.locator("article h2").all_inner_texts()
+        assert "The second" in titles[1], "who has waited longest is first"
+        tab.page.locator("article button.primary").first.click()
+        wait_for(lambda: tab.page.locator("article").count() == 1, "the first to vanish")
+        tab.page.evaluate("document.querySelector('article button.primary').click()")
+        tab.page.wait_for_selector("article button.primary[aria-disabled=false]")
+        assert len(decided) == 1 and CARD["id"] in decided[0]
+
+
+def test_a_thousand_wait(home, browser):
+    """Shown at once, decided at once."""
+    cards = [{**CARD, "id": f"apr_{n:026d}", "arguments": [{"op": "send", "args": {"to": "x"}}]} for n in range(1000)]
+
+    def serve(route):
+        if route.request.method == "POST":
+            route.fulfill(json={**cards[-1], "state": "approved"})
+        else:
+            route.fulfill(json={"approvals": cards})
+
+    with SignedIn(browser, home, "/sessions") as tab:
+        tab.page.route("**/v1/approvals**", serve)
+        tab.page.evaluate("""window.took = {}; window.watch = (name, done) => { const start = performance.now();
+            const look = () => done() ? window.took[name] = performance.now() - start : requestAnimationFrame(look); look(); }; 0""")
+        tab.page.evaluate("watch('paint', () => document.querySelector('article button.primary'));"
+                          "document.querySelector('a[href=\"/approvals\"]').click()")
+        tab.page.wait_for_selector("article button.primary[aria-disabled=false]")
+        assert tab.page.title().startswith("(1000) ") and "950 left" in tab.page.inner_text("main")
+        tab.page.evaluate("watch('decided', () => document.title.startsWith('(999) ')); document.querySelector('article button.primary').click()")
+        wait_for(lambda: tab.page.title().startswith("(999) "), "the decision")
+        until(tab, "window.took.decided")
+        took = tab.page.evaluate("took")
+        # The budgets are 500 and 200 ms on a quiet machine; here others work at the same time.
+        assert took["paint"] < 1500 and took["decided"] < 600, took
+        print(took)
 
 
 def test_ticket_is_needed(home, browser):
@@ -391,7 +533,8 @@ class Elsewhere:
         self.server.shutdown()
 
 
-ATTACK = """<title>waiting</title><body><form id="f" method="post" action="@/v1/stop" enctype="text/plain" target="t"><input name='{"a":"' value='"}'></form>
+ATTACK = """<title>waiting</title><body>
+<form id="f" method="post" action="@/v1/stop" enctype="text/plain" target="t"><input name='{"a":"' value='"}'></form>
 <iframe name="t"></iframe><iframe id="frame" src="@/approvals"></iframe><img id="img" src="@/icon.svg"><script>
 const got = {};
 const attempt = async (name, fn) => { try { got[name] = await fn(); } catch (error) { got[name] = "refused"; } };
@@ -406,7 +549,9 @@ addEventListener("load", async () => {
   await attempt("frame", async () => document.getElementById("frame").contentWindow.sessionStorage.length);
   await attempt("storage", async () => sessionStorage.length + localStorage.length);
   await attempt("image", async () => document.getElementById("img").naturalWidth);
-  await attempt("socket", () => new Promise((done, fail) => { const s = new WebSocket("@/v1/events".replace("http", "ws")); s.onopen = () => done("open"); s.onerror = fail; }));
+  await attempt("socket", () => new Promise((done, fail) => {
+    const s = new WebSocket("@/v1/events".replace("http", "ws")); s.onopen = () => done("open"); s.onerror = fail;
+  }));
   document.getElementById("f").submit();
   await new Promise(done => setTimeout(done, 300));
   window.got = got; document.title = "done";

@@ -8,6 +8,7 @@ import { plain } from "./text.js";
 import { Badge, Command, Empty, Failure, Json, Page, Pairs, Text, Time, html, useEffect, useLayoutEffect, useLoad, useRef, useState } from "./ui.js";
 
 const AT_ONCE = 50;
+const SETTLE_MS = 400;
 const WORDS = {
   pending: "waiting for you", approved: "approved", running: "running", completed: "done", failed: "failed", denied: "denied",
   expired: "expired", cancelled: "cancelled", unknown: "outcome unknown",
@@ -68,7 +69,33 @@ function refusalOf(error) {
   return error.code === "changed" ? null : error;
 }
 
-function Decide({ of, onChange }) {
+/*
+ * False for a moment after this card's content, its place (`moved`) or the window itself came before the person: a click that
+ * was meant for something else must not approve.
+ */
+function useSettled(seal, moved) {
+  const [settled, setSettled] = useState(false);
+  useLayoutEffect(() => {
+    let timer = null;
+    const again = () => {
+      setSettled(false);
+      clearTimeout(timer);
+      timer = setTimeout(setSettled, SETTLE_MS, true);
+    };
+    again();
+    addEventListener("focus", again);
+    document.addEventListener("visibilitychange", again);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("focus", again);
+      document.removeEventListener("visibilitychange", again);
+    };
+  }, [seal, moved]);
+  return settled;
+}
+
+function Decide({ of, onChange, moved }) {
+  const settled = useSettled(of.seal, moved);
   const [reason, setReason] = useState("");
   const [denying, setDenying] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -96,7 +123,7 @@ function Decide({ of, onChange }) {
       passphrase: <${Command}>aileron approval approve ${of.id}<//></div>`}
     ${error?.status !== 428 && html`<${Failure} of=${error} />`}
     <div class="buttons">
-      ${!needsTicket && html`<button class="primary" type="button" disabled=${busy} onClick=${() => decide(true)}>Approve</button>`}
+      ${!needsTicket && html`<button class="primary" type="button" disabled=${busy} aria-disabled=${String(!settled)} onClick=${() => settled && decide(true)}>Approve</button>`}
       ${!denying && html`<button class="danger" type="button" disabled=${busy} onClick=${() => setDenying(true)}>Deny</button>`}
     </div>
     ${denying && html`<form class="deny" onSubmit=${event => { event.preventDefault(); decide(false); }}>
@@ -107,7 +134,7 @@ function Decide({ of, onChange }) {
   </div>`;
 }
 
-export function Card({ of, onChange, single }) {
+export function Card({ of, onChange, single, moved }) {
   const heading = `title-${of.id}`;
   return html`<article class="card" aria-labelledby=${heading}>
     <header><${Badge} tone="kind">${of.badge ?? "ACTION"}<//> ${of.state !== "pending" && html`<${Badge} tone=${TONES[of.state]}>${WORDS[of.state] ?? of.state}<//>`}
@@ -124,23 +151,27 @@ export function Card({ of, onChange, single }) {
       ["Action", html`<${Text} of=${`${of.action} ${of.version ?? ""}`} />`], of.action_hash && ["Action's hash", html`<${Text} of=${of.action_hash} />`],
       of.connector && ["Connector", html`<${Text} of=${`${of.connector.fqn} ${of.connector.version}`} />`], of.connector?.hash && ["Connector's hash", html`<${Text} of=${of.connector.hash} />`],
       of.binding && ["Account", html`<${Text} of=${of.binding} />`], ["Approval", html`<${Text} of=${of.id} />`], ["Seal", html`<${Text} of=${of.seal} />`]]} /></details>
-    ${of.state === "pending" ? html`<${Decide} of=${of} onChange=${onChange} />` : html`<${Outcome} of=${of} onChange=${onChange} />`}
+    ${of.state === "pending" ? html`<${Decide} of=${of} onChange=${onChange} moved=${moved} />` : html`<${Outcome} of=${of} onChange=${onChange} />`}
   </article>`;
 }
 
-/* The pending ones, kept up to date one by one: an event names which one to ask for. */
+/*
+ * The pending ones, kept up to date one by one: an event names which one to ask for. Who has waited longest comes first, so a
+ * new one moves nothing; `moved` counts what did.
+ */
 function usePending() {
-  const [state, setState] = useState({ list: null });
-  const put = one => setState(({ list }) => {
+  const [state, setState] = useState({ list: null, moved: 0 });
+  const put = one => setState(({ list, moved }) => {
     const rest = (list ?? []).filter(other => other.id !== one.id);
     const at = (list ?? []).findIndex(other => other.id === one.id);
     if (one.state === "pending")
-      rest.splice(at < 0 ? 0 : at, 0, one);
-    return { list: rest };
+      rest.splice(at < 0 ? rest.length : at, 0, one);
+    return { list: rest, moved: moved + (at >= 0 && one.state !== "pending") };
   });
   const load = async () => {
     try {
-      setState({ list: (await get("/v1/approvals?status=pending")).approvals });
+      const { approvals } = await get("/v1/approvals?status=pending");
+      setState(({ moved }) => ({ list: approvals.reverse(), moved: moved + 1 }));
     } catch (error) {
       setState(before => ({ ...before, error }));
     }
@@ -158,7 +189,7 @@ function usePending() {
 }
 
 export function Approvals() {
-  const { list, error, put } = usePending();
+  const { list, moved, error, put } = usePending();
   const [many, setMany] = useState(AT_ONCE);
   const [last, setLast] = useState(null);
   const changed = now => { put(now); setLast(now.state === "pending" ? null : now); };
@@ -167,7 +198,7 @@ export function Approvals() {
     <${Failure} of=${error} />
     ${last && html`<div class="notice" role="status"><a href=${`/approvals/${last.id}`}><${Text} of=${last.title ?? last.action} /></a>: ${WORDS[last.state] ?? last.state}</div>`}
     ${list?.length === 0 && html`<${Empty}>Nothing waits for you. When an agent wants to do something that needs you, it appears here.<//>`}
-    ${list?.slice(0, many).map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} />`)}
+    ${list?.slice(0, many).map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} moved=${moved} />`)}
     ${list?.length > many && html`<button type="button" onClick=${() => setMany(many + AT_ONCE)}>Show more (${list.length - many} left)</button>`}
   <//>`;
 }
