@@ -39,11 +39,18 @@ struct events {
     unsigned len;
 };
 
+/* The broker makes events only while somebody reads them. */
+static void listen_no_more(struct events *events)
+{
+    loop_timer_stop(events->heartbeat);
+    broker_on_event(events->broker, NULL, NULL);
+}
+
 static void stream_free(struct stream *stream)
 {
     LIST_REMOVE(stream, link);
     if (--stream->events->len == 0)
-        loop_timer_stop(stream->events->heartbeat);
+        listen_no_more(stream->events);
     stream->magic = 0;
     free(stream);
 }
@@ -127,7 +134,6 @@ int events_new(struct broker *broker, struct events **ret_events)
     int r = loop_timer_new(broker_loop(broker), on_heartbeat, events, &events->heartbeat);
     if (r < 0)
         return r;
-    broker_on_event(broker, on_event, events);
     *ret_events = TAKE_PTR(events);
     return 0;
 }
@@ -138,7 +144,6 @@ void events_free(struct events *events)
 
     if (!events)
         return;
-    broker_on_event(events->broker, NULL, NULL);
     while ((stream = LIST_FIRST(&events->streams))) {
         evhttp_connection_set_closecb(evhttp_request_get_connection(stream->http), NULL, NULL);
         stream_free(stream);
@@ -160,8 +165,10 @@ int events_open(struct events *events, struct evhttp_request *http)
     stream->events = events;
     stream->http = http;
     LIST_INSERT_HEAD(&events->streams, stream, link);
-    if (events->len++ == 0)
+    if (events->len++ == 0) {
         loop_timer_set(events->heartbeat, HEARTBEAT_MS);
+        broker_on_event(events->broker, on_event, events);
+    }
     evhttp_add_header(headers, "Connection", "close");
     evhttp_connection_set_closecb(connection, on_closed, stream);
     evhttp_send_reply_start(http, 200, NULL);

@@ -12,7 +12,7 @@ struct broker;
 struct events;
 struct evhttp_request;
 
-/* Listens to the broker; borrowed and longer-lived. 0 or -ENOMEM. */
+/* Listens to the broker (borrowed, longer-lived) while there are streams. 0 or -ENOMEM. */
 int events_new(struct broker *broker, struct events **ret_events);
 /* Lets go of the streams; the server that owns their connections must be freed afterwards. */
 void events_free(struct events *events);
