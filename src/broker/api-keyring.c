@@ -237,8 +237,20 @@ void api_keyring_revoke(struct broker *broker, const struct api_request *request
 {
     struct trust *trust = trust_new(broker, request, reply);
 
+    CLEANUP_PTR(keyring_free) struct keyring *keyring = NULL;
+    struct err err = ERR_INIT;
+
     if (!trust)
         return;
     trust->revokes = true;
-    commit(trust);
+    if (keyring_load(broker->home->path, &keyring, &err) < 0) {
+        refuse(trust, 500, "invalid_keyring", &err);
+    } else if (keys_remove(keyring, trust) > 0) { /* of this copy, to see whether there is anything */
+        commit(trust);
+    } else {
+        json_t *body = json_pack("{s:s, s:i}", "authority", trust->authority, "revoked", 0);
+
+        trust_free(trust);
+        api_reply_send(reply, 200, body);
+    }
 }

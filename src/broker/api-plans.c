@@ -148,6 +148,8 @@ bool install_by_plan(struct broker *broker, const struct api_request *request, s
 
         if (r == -EPERM)
             refuse(reply, 409, "trust_needed", &err);
+        else if (r == -EKEYREJECTED)
+            refuse(reply, 409, "other_key", &err);
         else if (r < 0)
             broker_no_receipt(reply, &err);
         else

@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "broker/consent.h"
 #include "broker/install.h"
+#include "store/action-record.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,28 +92,93 @@ static int subject_add_planned(json_t *subject, const struct plan *plan, const s
     return r;
 }
 
+/* What has the name of an action now. */
+struct holder {
+    struct catalog_entry *entry; /* NULL: what was signed, below, although it is refused today */
+    struct action *signed_;
+    const struct action *action; /* one of the two */
+    char fqn[FQN_MAX];           /* "" for a local file */
+};
+
+static void holder_free(struct holder *holder)
+{
+    catalog_entry_unref(holder->entry);
+    action_free(holder->signed_);
+}
+
+static bool holder_find(const struct plan *plan, const char *name, struct holder *holder)
+{
+    CLEANUP(action_record_free) struct action_record record = { .text = NULL };
+
+    if (catalog_get(plan->broker->catalog, name, &holder->entry, NULL) == 0) {
+        holder->action = holder->entry->action;
+        snprintf(holder->fqn, sizeof holder->fqn, "%s", holder->entry->fqn);
+        return true;
+    }
+    if (action_record_get(plan->broker->home->path, name, &record, NULL) < 0 ||
+        action_parse(record.text, record.text_len, record.fqn, NULL, &holder->signed_, NULL) < 0)
+        return false;
+    holder->action = holder->signed_;
+    snprintf(holder->fqn, sizeof holder->fqn, "%s", record.fqn);
+    return true;
+}
+
+static int change_first(json_t *changes, const char *level, json_t *text)
+{
+    return json_array_insert_new(changes, 0, json_pack("{s:o, s:s}", "text", text, "level", level));
+}
+
+/* Who has the name, and that it goes back: both come before what the action does. */
+static int changes_of_origin(json_t *changes, const struct plan_action *item, const struct holder *holder)
+{
+    struct semver before;
+    int r = 0;
+
+    if (semver_parse(holder->action->version, &before, NULL) == 0 && semver_compare(&item->version, &before) < 0)
+        r = change_first(changes, "loud", json_sprintf("goes back from %s to %s", before.text, item->version.text));
+    if (r == 0 && strcmp(holder->fqn, item->fqn) != 0)
+        r = change_first(changes, "loud",
+            json_sprintf("is %s from now on; what you have under this name is %s", item->fqn,
+                holder->fqn[0] ? holder->fqn : "a file without a publisher"));
+    return r;
+}
+
 /* What an installed action of this name did, and what the new one will do. */
 static int changes_make(struct plan *plan, struct plan_action *action)
 {
-    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
+    CLEANUP(holder_free) struct holder holder = { .entry = NULL };
     CLEANUP_JSON json_t *before = subject_new();
     CLEANUP_JSON json_t *after = subject_new();
 
-    if (action->already || catalog_get(plan->broker->catalog, action->action->name, &entry, NULL) < 0)
+    if (action->already || !holder_find(plan, action->action->name, &holder))
         return 0;
-    if (!before || !after || subject_add_installed(before, plan->broker, entry->action) < 0 ||
+    if (!before || !after || subject_add_installed(before, plan->broker, holder.action) < 0 ||
         subject_add_planned(after, plan, action->action) < 0)
         return -ENOMEM;
-    snprintf(action->before, sizeof action->before, "%s", entry->action->version);
+    snprintf(action->before, sizeof action->before, "%s", holder.action->version);
     action->changes = consent_changes(before, after);
-    return action->changes ? 0 : -ENOMEM;
+    return action->changes ? changes_of_origin(action->changes, action, &holder) : -ENOMEM;
+}
+
+/* Which of two would have the name must not be left to their order. */
+static int names_check(const struct plan *plan, struct err *err)
+{
+    for (size_t i = 0; i < plan->actions_len; i++)
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(plan->actions[i].action->name, plan->actions[k].action->name)) {
+                err_set(err, EBADMSG, "two of the actions are called %s: %s and %s", plan->actions[i].action->name,
+                    plan->actions[k].fqn, plan->actions[i].fqn);
+                err_hint(err, "add one of them alone");
+                return -EBADMSG;
+            }
+    return 0;
 }
 
 int plan_facts_make(struct plan *plan, struct err *err)
 {
     const struct action *actions[PLAN_ACTIONS_MAX];
     const struct install_actions with = { plan->broker, actions, plan->actions_len };
-    int r = 0;
+    int r = names_check(plan, err);
 
     for (size_t i = 0; i < plan->actions_len; i++)
         actions[i] = plan->actions[i].action;

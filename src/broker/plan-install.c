@@ -19,6 +19,8 @@
 
 #include "base/banned.h"
 
+#define KEYS_MAX 64 /* for one name */
+
 static void install_next(struct plan *plan);
 
 /* ---- the keyring ---- */
@@ -40,18 +42,64 @@ static bool is_answered(const struct plan_trust *trust, const json_t *answers)
     return false;
 }
 
+static bool is_signed_by(const struct plan_result *result, const struct acquired *got, const struct plan_trust *trust)
+{
+    size_t len = strlen(trust->authority);
+
+    return result->state == ITEM_WAITING && !memcmp(got->key.raw, trust->key.raw, sizeof got->key.raw) &&
+           !strncmp(got->fqn, trust->authority, len) && (got->fqn[len] == '/' || got->fqn[len] == '\0');
+}
+
+/* Something that will be installed has its signature from this key. */
+static bool is_needed(const struct plan *plan, const struct plan_trust *trust)
+{
+    bool needed = false;
+
+    for (size_t i = 0; i < plan->connectors_len; i++)
+        needed |= is_signed_by(&plan->connectors[i].result, &plan->connectors[i].got, trust);
+    for (size_t i = 0; i < plan->actions_len; i++)
+        needed |= is_signed_by(&plan->actions[i].result, &plan->actions[i].got, trust);
+    return needed;
+}
+
+/*
+ * What was asked before the publisher was known is no answer after: where a key is trusted now, another one needs the
+ * person's own word.
+ */
+static int trust_is_first(const struct keyring *keyring, const struct plan_trust *trust, struct err *err)
+{
+    struct keyring_key keys[KEYS_MAX];
+    size_t len = keyring_keys_for(keyring, trust->authority, keys, ARRAY_LEN(keys));
+
+    for (size_t i = 0; i < len && i < ARRAY_LEN(keys); i++)
+        if (!memcmp(keys[i].raw, trust->key.raw, sizeof trust->key.raw))
+            return 0;
+    if (trust->offered || len == 0)
+        return 0;
+    err_set(err, EKEYREJECTED, "%s was trusted meanwhile with another key than the one that signed this", trust->authority);
+    err_hint(err, "if the publisher tells you of both: aileron keyring trust %s --key FILE", trust->authority);
+    return -EKEYREJECTED;
+}
+
 static int trust_check(const struct plan *plan, const json_t *answers, struct err *err)
 {
+    CLEANUP_PTR(keyring_free) struct keyring *keyring = NULL;
     char fingerprint[KEYRING_FINGERPRINT_MAX];
+    int r = keyring_load(plan->broker->home->path, &keyring, err);
 
-    for (size_t i = 0; i < plan->trust_len; i++)
-        if (!plan->trust[i].offered && !is_answered(&plan->trust[i], answers)) {
-            err_set(err, EPERM, "the publisher %s with the fingerprint %s is not trusted", plan->trust[i].authority,
-                plan_trust_fingerprint(&plan->trust[i], fingerprint));
+    for (size_t i = 0; r == 0 && i < plan->trust_len; i++) {
+        const struct plan_trust *trust = &plan->trust[i];
+
+        if (!is_needed(plan, trust))
+            continue;
+        r = trust_is_first(keyring, trust, err);
+        if (r == 0 && !trust->offered && !is_answered(trust, answers)) {
+            r = err_set(err, EPERM, "the publisher %s with the fingerprint %s is not trusted", trust->authority,
+                plan_trust_fingerprint(trust, fingerprint));
             err_hint(err, "nothing was installed");
-            return -EPERM;
         }
-    return 0;
+    }
+    return r;
 }
 
 static int trust_receipts(struct plan *plan, struct err *err)
@@ -60,31 +108,39 @@ static int trust_receipts(struct plan *plan, struct err *err)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < plan->trust_len; i++)
-        r = broker_receipt_owner(plan->broker, "keyring.trusted",
-            json_pack("{s:s, s:s}", "aileron.keyring.authority", plan->trust[i].authority, "aileron.keyring.fingerprint",
-                plan_trust_fingerprint(&plan->trust[i], fingerprint)),
-            NULL, err);
+        r = !is_needed(plan, &plan->trust[i])
+                ? 0
+                : broker_receipt_owner(plan->broker, "keyring.trusted",
+                      json_pack("{s:s, s:s}", "aileron.keyring.authority", plan->trust[i].authority,
+                          "aileron.keyring.fingerprint", plan_trust_fingerprint(&plan->trust[i], fingerprint)),
+                      NULL, err);
     return r;
 }
 
+/* Leaves the file alone when nothing is needed. */
 static int trust_save(struct plan *plan, struct err *err)
 {
     CLEANUP_PTR(keyring_free) struct keyring *keyring = NULL;
     int r = keyring_load(plan->broker->home->path, &keyring, err);
+    bool changed = false;
 
-    for (size_t i = 0; r >= 0 && i < plan->trust_len; i++)
+    for (size_t i = 0; r >= 0 && i < plan->trust_len; i++) {
+        if (!is_needed(plan, &plan->trust[i]))
+            continue;
         r = keyring_add(keyring, plan->trust[i].authority, &plan->trust[i].key, err);
-    return r < 0 ? r : keyring_save(keyring, plan->broker->home->path, err);
+        changed = true;
+    }
+    return r < 0 || !changed ? r : keyring_save(keyring, plan->broker->home->path, err);
 }
 
-/* The signature again, by the keyring as it is now: a key may have been revoked since. */
-static int signature_check(const struct plan *plan, const struct acquired *got, struct err *err)
+/* Again, as things are now: a key may have been revoked since, or this version have come with other contents. */
+static int release_check(const struct plan *plan, const struct acquired *got, struct err *err)
 {
     CLEANUP_PTR(keyring_free) struct keyring *keyring = NULL;
     const struct keyring_part parts[] = { { got->wasm.data, got->wasm.len }, { got->manifest.data, got->manifest.len },
         { got->action.data, got->action.len } };
     const uint8_t *signature = (const uint8_t *) got->signature.data;
-    struct keyring_key keys[64];
+    struct keyring_key keys[KEYS_MAX];
     size_t which = 0, len = 0;
     int r = keyring_load(plan->broker->home->path, &keyring, err);
 
@@ -93,7 +149,7 @@ static int signature_check(const struct plan *plan, const struct acquired *got, 
     len = keyring_keys_for(keyring, got->fqn, keys, ARRAY_LEN(keys));
     len = len < ARRAY_LEN(keys) ? len : ARRAY_LEN(keys);
     if (keyring_verify(keys, len, parts, ARRAY_LEN(parts), signature, &which))
-        return 0;
+        return plan_contents_check(plan, got, err);
     return err_set(err, EKEYREJECTED, "no key that is trusted for %s made its signature", got->fqn);
 }
 
@@ -131,6 +187,8 @@ static void on_connector_durable(int result, void *userdata)
     if (result < 0)
         err_errno(&err, -result, "the receipt could not be brought to disk");
     else
+        result = plan_contents_check(plan, &item->got, &err);
+    if (result == 0)
         result = store_put(plan->broker->home->path, item->fqn, item->version.text, &item->got.wasm, &item->got.manifest,
             &item->got.signature, hash, &existed, &err);
     if (result == 0) {
@@ -192,7 +250,7 @@ static void connector_install(struct plan *plan)
 
     item->result.state = ITEM_INSTALLING;
     snprintf(plan->what, sizeof plan->what, "%.500s@%.128s", item->fqn, item->version.text);
-    r = signature_check(plan, &item->got, &err);
+    r = release_check(plan, &item->got, &err);
     if (r == 0)
         r = connector_from_bytes(&item->got.wasm, &item->got.manifest, &plan->connector, &err);
     if (r == 0)
@@ -228,6 +286,8 @@ static void on_action_durable(int result, void *userdata)
     if (result < 0)
         err_errno(&err, -result, "the receipt could not be brought to disk");
     else
+        result = plan_contents_check(plan, &item->got, &err);
+    if (result == 0)
         result = action_write(plan, item, &err);
     if (result == 0)
         log_info("installed the action %s, %s@%s", item->action->name, item->fqn, item->version.text);
@@ -252,6 +312,10 @@ static int pins_check(struct plan *plan, const struct action *action, struct err
         CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
         int r = connectors_get(plan->broker->connectors, action->requires_[i].hash, &connector, err);
 
+        if (r == 0 && (strcmp(connector->manifest->name, action->requires_[i].name) != 0 ||
+                          strcmp(connector->manifest->version, action->requires_[i].version) != 0))
+            r = err_set(
+                err, EBADMSG, "the hash that it pins is that of %s@%s", connector->manifest->name, connector->manifest->version);
         if (r < 0) {
             err_prefix(err, "%s needs %s@%s", action->name, action->requires_[i].name, action->requires_[i].version);
             return r;
@@ -275,7 +339,7 @@ static void action_install(struct plan *plan)
         install_next(plan);
         return;
     }
-    r = signature_check(plan, &item->got, &err);
+    r = release_check(plan, &item->got, &err);
     if (r == 0)
         r = action_receipt(plan, item, item->before[0] ? "action.updated" : "action.installed", "accepted", &err);
     if (r == 0)
@@ -303,6 +367,12 @@ static bool action_is_left(struct plan *plan)
     return plan->next_action < plan->actions_len;
 }
 
+static void plan_end(struct plan *plan)
+{
+    plan->state = PLAN_DONE;
+    plan_bytes_free(plan);
+}
+
 /* Recursion is bounded: at most one level an item, and there are few. */
 static void install_next(struct plan *plan)
 {
@@ -311,7 +381,7 @@ static void install_next(struct plan *plan)
     else if (action_is_left(plan))
         action_install(plan);
     else
-        plan->state = PLAN_DONE;
+        plan_end(plan);
 }
 
 static void on_trust_durable(int result, void *userdata)
@@ -358,7 +428,7 @@ static void items_choose(struct plan *plan, const json_t *only)
     for (size_t i = 0; i < plan->actions_len; i++) {
         struct plan_action *item = &plan->actions[i];
 
-        item->result.state = item->already ? ITEM_ALREADY : ITEM_WAITING;
+        item->result = (struct plan_result){ item->already ? ITEM_ALREADY : ITEM_WAITING, ERR_INIT };
         if (!is_wanted(only, item->action->name)) {
             item->result.state = ITEM_SKIPPED;
             err_set(&item->result.err, ECANCELED, "not wanted");
@@ -367,7 +437,10 @@ static void items_choose(struct plan *plan, const json_t *only)
     for (size_t i = 0; i < plan->connectors_len; i++) {
         struct plan_connector *item = &plan->connectors[i];
 
-        item->result.state = item->already ? ITEM_ALREADY : is_pinned_by_wanted(plan, item->hash) ? ITEM_WAITING : ITEM_SKIPPED;
+        item->result = (struct plan_result){ item->already                           ? ITEM_ALREADY
+                                             : is_pinned_by_wanted(plan, item->hash) ? ITEM_WAITING
+                                                                                     : ITEM_SKIPPED,
+            ERR_INIT };
         if (item->result.state == ITEM_SKIPPED)
             err_set(&item->result.err, ECANCELED, "no action that was wanted needs it");
     }
@@ -376,15 +449,16 @@ static void items_choose(struct plan *plan, const json_t *only)
 
 int plan_install(struct plan *plan, const json_t *trust, const json_t *only, struct err *err)
 {
-    int r = trust_check(plan, trust, err);
+    int r;
 
+    items_choose(plan, only);
+    r = trust_check(plan, trust, err);
     if (r == 0)
         r = trust_receipts(plan, err);
     if (r == 0)
         r = receipts_durable(plan->broker->receipts, on_trust_durable, plan, &plan->sync);
     if (r < 0)
         return r;
-    items_choose(plan, only);
     plan->state = PLAN_INSTALLING;
     return 0;
 }

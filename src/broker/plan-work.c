@@ -26,6 +26,7 @@ void plan_fail(struct plan *plan, const struct err *err)
 {
     plan->state = PLAN_FAILED;
     plan->err = *err;
+    plan_bytes_free(plan);
 }
 
 /* ---- trust ---- */
@@ -98,6 +99,17 @@ static void installed_hash(const struct broker *broker, const char *fqn, const c
     }
 }
 
+/* -EBADMSG when what an action calls by this name is, by the hash that it pins, something else. */
+static int pin_check(const struct plan_connector *connector, struct err *err)
+{
+    const struct manifest *manifest = connector->manifest;
+
+    if (!connector->already || (!strcmp(manifest->name, connector->fqn) && !strcmp(manifest->version, connector->version.text)))
+        return 0;
+    return err_set(err, EBADMSG, "%s@%s is pinned by the hash of %s@%s", connector->fqn, connector->version.text, manifest->name,
+        manifest->version);
+}
+
 static bool connector_is_installed(const struct plan *plan, const char *hash, struct manifest **ret_manifest)
 {
     CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
@@ -143,7 +155,7 @@ static int connector_add(struct plan *plan, const struct action_require *require
     snprintf(connector->hash, sizeof connector->hash, "%s", require->hash);
     connector->already = connector_is_installed(plan, connector->hash, &connector->manifest);
     plan->connectors_len++;
-    return 0;
+    return pin_check(connector, err);
 }
 
 /* A version is made once: one that was released again with other contents is never taken for it. */
@@ -164,15 +176,34 @@ static bool connector_is_valid(const struct plan *plan, const char *hash)
     return connectors_get(plan->broker->connectors, hash, &connector, NULL) == 0;
 }
 
+/* Also when its file was edited since, or it is fetched by force. */
+static int action_contents_check(const struct plan *plan, const struct acquired *got, struct err *err)
+{
+    CLEANUP(action_record_free) struct action_record record = { .text = NULL };
+
+    if (action_record_get(plan->broker->home->path, strrchr(got->fqn, '/') + 1, &record, NULL) < 0 ||
+        strcmp(record.fqn, got->fqn) != 0 || strcmp(record.version, got->version.text) != 0)
+        return 0;
+    return hash_check(got, record.hash, "the one that is installed has", err);
+}
+
+int plan_contents_check(const struct plan *plan, const struct acquired *got, struct err *err)
+{
+    char installed[SHA256_TAGGED_MAX];
+
+    if (got->kind == ACQUIRE_ACTION)
+        return action_contents_check(plan, got, err);
+    installed_hash(plan->broker, got->fqn, got->version.text, installed);
+    return hash_check(got, installed, "the one that is installed has", err);
+}
+
 static int connector_take(struct plan *plan, struct acquired *got, struct err *err)
 {
     struct plan_connector *connector = &plan->connectors[plan->next_connector];
-    char installed[SHA256_TAGGED_MAX];
     int r = hash_check(got, connector->hash, "what pins it wants", err);
 
-    installed_hash(plan->broker, got->fqn, got->version.text, installed);
     if (r == 0)
-        r = hash_check(got, installed, "the one that is installed has", err);
+        r = plan_contents_check(plan, got, err);
     if (r < 0)
         return r;
     /* Its version was not known before (@latest), or it is fetched again by force and takes the place of what is there. */
@@ -208,21 +239,10 @@ static int action_connectors_add(struct plan *plan, const struct action *action,
     return 0;
 }
 
-/* Also when its file was edited since, or it is fetched by force. */
-static int action_hash_check(const struct plan *plan, const struct acquired *got, struct err *err)
-{
-    CLEANUP(action_record_free) struct action_record record = { .text = NULL };
-
-    if (action_record_get(plan->broker->home->path, strrchr(got->fqn, '/') + 1, &record, NULL) < 0 ||
-        strcmp(record.fqn, got->fqn) != 0 || strcmp(record.version, got->version.text) != 0)
-        return 0;
-    return hash_check(got, record.hash, "the one that is installed has", err);
-}
-
 static int action_take(struct plan *plan, struct acquired *got, struct err *err)
 {
     struct plan_action *action = &plan->actions[plan->next_action];
-    int r = action_hash_check(plan, got, err);
+    int r = plan_contents_check(plan, got, err);
 
     if (r == 0)
         r = action_parse(buf_str(&got->action), got->action.len, got->fqn, NULL, &action->action, err);

@@ -86,6 +86,15 @@ void plans_free(struct plans *plans)
     free(plans);
 }
 
+void plan_bytes_free(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->connectors_len; i++)
+        acquired_free(&plan->connectors[i].got);
+    for (size_t i = 0; i < plan->actions_len; i++)
+        acquired_free(&plan->actions[i].got);
+    plan->bytes = 0;
+}
+
 struct plan *plan_find(struct plans *plans, const char *id)
 {
     struct plan *plan = NULL;

@@ -117,6 +117,8 @@ void plans_free(struct plans *plans);
 struct plan *plan_find(struct plans *plans, const char *id);
 /* What all of them hold. */
 uint64_t plans_bytes(const struct plans *plans);
+/* What is decided needs no bytes any more. */
+void plan_bytes_free(struct plan *plan);
 /* Ends whatever runs, forgets the bytes. */
 void plan_drop(struct plan *plan);
 
@@ -138,12 +140,17 @@ json_t *plan_json(const struct plan *plan);
 /* The next step of a plan that works; it becomes ready or failed in the end. */
 void plan_work(struct plan *plan);
 void plan_fail(struct plan *plan, const struct err *err);
+/*
+ * A version is made once: -EILSEQ when this one is installed with other contents. Asked when it was acquired, and again
+ * whenever time has passed since.
+ */
+int plan_contents_check(const struct plan *plan, const struct acquired *got, struct err *err);
 
 /* ---- plan-install.c ---- */
 
 /*
- * Installs what was shown. `trust` [{"authority","fingerprint"}…] must name every key that is needed; `only` names of actions, or NULL for all.
- * -EPERM with words when a key is not in it. Runs on in the loop; results are in the plan.
+ * Installs what was shown. `trust` [{"authority","fingerprint"}…] must name every key that what is wanted needs; `only` names of
+ * actions, or NULL for all. -EPERM with words when a key is not in it; -EKEYREJECTED when another key was trusted meanwhile. Runs on in the loop; results are in the plan.
  */
 int plan_install(struct plan *plan, const json_t *trust, const json_t *only, struct err *err);
 /* Receipts of a decision against it. */

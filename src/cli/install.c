@@ -79,55 +79,6 @@ int install_trust(struct cli *cli, const struct plan *plans, size_t plans_len, j
 
 /* ---- consent ---- */
 
-static const json_t *find_named(const json_t *list, const char *name)
-{
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *) list, i, item)
-    {
-        if (!strcmp(text_of(item, "name"), name))
-            return item;
-    }
-    return NULL;
-}
-
-/* A name that changes hands is the loudest change of all. */
-static int add_new_hands(json_t *changes, const json_t *action, const json_t *installed)
-{
-    const char *ours = json_get_str(installed, "fqn"), *theirs = text_of(action, "fqn");
-
-    if (!installed || (ours && !strcmp(ours, theirs)))
-        return 0;
-    return json_array_insert_new(changes, 0,
-        json_pack("{s:s, s:o, s:s}", "action", text_of(action, "name"), "text",
-            json_sprintf(
-                "is %s from now on; what you have under this name is %s", theirs, ours ? ours : "a file without a publisher"),
-            "level", "loud"));
-}
-
-int install_compare(struct cli *cli, json_t *facts)
-{
-    CLEANUP_JSON json_t *answer = NULL;
-    const json_t *action;
-    size_t i;
-    int code = CODE_DONE;
-
-    json_array_foreach(json_object_get(facts, "actions"), i, action)
-    {
-        if (!json_get_str(action, "updates"))
-            continue;
-        if (!answer)
-            code = cli_get(cli, "GET", "/v1/actions", NULL, &answer);
-        if (code)
-            return code;
-        if (add_new_hands(json_object_get(facts, "changes"), action,
-                find_named(json_object_get(answer, "actions"), text_of(action, "name"))) < 0)
-            return cli_failf(CODE_FAILED, NULL, "out of memory");
-    }
-    return code;
-}
-
 /* Action by action; those that were chosen go into *ret_only. */
 static int ask_each(struct cli *cli, const struct plan *plan, json_t **ret_only)
 {
@@ -177,10 +128,8 @@ static bool is_any_new(const struct plan *plan, const json_t *only)
 static int ask_consent(struct cli *cli, const struct install *install, const struct plan *plan, const char *question,
     json_t **ret_only, bool *ret_yes)
 {
-    int code = install_compare(cli, plan->facts);
+    int code;
 
-    if (code)
-        return code;
     show_facts(plan);
     if (!install->each || !json_array_size(json_object_get(plan->facts, "actions")))
         return plan_ask(cli, question, ret_yes);

@@ -21,8 +21,6 @@ int install_run(struct cli *cli, const struct install *install);
 
 /* Whether the person trusts every key of these plans; *ret_trust is what the daemon is to be told, *ret_yes false after a no. */
 int install_trust(struct cli *cli, const struct plan *plans, size_t plans_len, json_t **ret_trust, bool *ret_yes);
-/* Adds to the changes of a ready plan which names would come from somebody else than what is installed under them. */
-int install_compare(struct cli *cli, json_t *facts);
 /*
  * `connectors` [{"fqn","credential","hosts"?}…]: binding setup for each that needs a credential and has none; says when a binding
  * does not cover the hosts that are needed now. The first code that is not CODE_DONE, after trying all.
