@@ -50,7 +50,7 @@ struct approval {
     char same[SHA256_TAGGED_MAX];     /* of session, action and operation arguments: what "the same call" means */
     char key[APPROVAL_KEY_MAX];       /* idempotency key; "" = none */
     json_t *card;                     /* what a person sees and what is run, sealed; NULL once it was forgotten */
-    json_t *result;                   /* output of a completed one, failure of a failed or unknown one; NULL */
+    json_t *result;                   /* body of the run's answer, with "output" or "error"; NULL */
     json_t *difference;               /* what is other than when it was asked before; NULL */
     char reason[APPROVAL_REASON_MAX]; /* of a denial, or why it was cancelled; "" = none */
     int64_t requested_unix_ms, expires_unix_ms;

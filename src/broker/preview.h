@@ -2,8 +2,8 @@
  * What an action's preview says (SPEC §4): an operation's output walked by dotted paths, for the card and for the arguments
  * that `bind` fills in. Pure. The output is a provider's word: it is carried as it came, never interpreted.
  */
-#ifndef APPROVAL_PREVIEW_H
-#define APPROVAL_PREVIEW_H
+#ifndef BROKER_PREVIEW_H
+#define BROKER_PREVIEW_H
 
 #include "action/action.h"
 #include "crypt/digest.h"

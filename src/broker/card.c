@@ -1,8 +1,8 @@
 /* Cards: what is on them, the seal over it, and how two of them differ. */
-#include "approval/card.h"
+#include "broker/card.h"
 
 #include "approval/approval.h"
-#include "approval/preview.h"
+#include "broker/preview.h"
 #include "base/clock.h"
 #include "base/json.h"
 

@@ -1,5 +1,5 @@
 /* Cards: what they show, that the seal follows what is shown, and that a difference is found wherever the seal finds one. */
-#include "approval/card.h"
+#include "broker/card.h"
 
 #include <errno.h>
 #include <setjmp.h>

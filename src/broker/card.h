@@ -3,8 +3,8 @@
  * is taken from the card itself, so that nothing can be sealed that is not shown. Pure but for the local time zone, which the
  * C library reads; call tzset() before files are out of reach.
  */
-#ifndef APPROVAL_CARD_H
-#define APPROVAL_CARD_H
+#ifndef BROKER_CARD_H
+#define BROKER_CARD_H
 
 #include "action/action.h"
 #include "crypt/digest.h"

@@ -1,5 +1,5 @@
 /* Previews: paths over outputs as providers give them, hostile ones among them. */
-#include "approval/preview.h"
+#include "broker/preview.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Approvals as the API says them. */
-#include "approval/view.h"
+#include "broker/approval-view.h"
 
 #include "action/failure.h"
 #include "base/clock.h"

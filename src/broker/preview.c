@@ -1,5 +1,5 @@
 /* Previews: the path walk, and what it is used for. */
-#include "approval/preview.h"
+#include "broker/preview.h"
 
 #include "base/json.h"
 

@@ -1,5 +1,5 @@
 /* What is said of an approval in each of its states. */
-#include "approval/view.h"
+#include "broker/approval-view.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  * What is said of an approval: the whole record to the owner, its end to who asked (SPEC §7). Pure. The `result` of a record
  * is the body with which its run answered: {"audit_id","output",…}, or {"error":{…}}.
  */
-#ifndef APPROVAL_VIEW_H
-#define APPROVAL_VIEW_H
+#ifndef BROKER_APPROVAL_VIEW_H
+#define BROKER_APPROVAL_VIEW_H
 
 #include "approval/approval.h"
 
