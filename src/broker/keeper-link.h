@@ -88,8 +88,8 @@ int keeper_oauth_callback(struct keeper_link *link, const char *query, keeper_re
 int keeper_spend_ticket(struct keeper_link *link, const char *approval_id, const char *seal, const char *ticket,
     keeper_reply_fn *fn, void *userdata, struct keeper_call **ret_call);
 /* GET below https://api.github.com, with the person's token when the vault is open and has one; `etag` "" = none. */
-int keeper_forge(struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata,
-    struct keeper_call **ret_call);
+int keeper_forge(
+    struct keeper_link *link, const char *path, const char *etag, fetch_fn *fn, void *userdata, struct keeper_call **ret_call);
 int keeper_list(struct keeper_link *link, keeper_reply_fn *fn, void *userdata, struct keeper_call **ret_call); /* reply->list */
 
 /* Which keeper it is that speaks now; another number after each restart. */

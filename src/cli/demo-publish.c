@@ -74,7 +74,7 @@ static int make_key(const struct publisher *publisher, struct err *err)
 /* Where the release with this tag has its asset. */
 static int upload(const struct publisher *publisher, const json_t *packed, struct err *err)
 {
-    char folder[PATH_SIZE], to[PATH_SIZE];
+    char folder[PATH_SIZE] = "", to[PATH_SIZE] = "";
     int r = path_make(folder, err, "%s/" REPOSITORY_DIR "/assets/%s", publisher->demo->forge_dir, json_get_str(packed, "tag"));
 
     if (r >= 0)
