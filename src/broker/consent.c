@@ -292,6 +292,15 @@ static int group_say(json_t *list, enum verb verb, const struct group *group)
     return r < 0 ? r : say(list, loud ? "warn" : group->ungated == 0 ? "good" : "plain", &text);
 }
 
+static bool is_any_said(const struct group groups[VERB_COUNT])
+{
+    bool any = false;
+
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        any |= groups[i].nouns != NULL;
+    return any;
+}
+
 /* What follows from the absence of operations; said only of what people fear. */
 static int absent_say(json_t *list, const struct group groups[VERB_COUNT])
 {
@@ -303,6 +312,9 @@ static int absent_say(json_t *list, const struct group groups[VERB_COUNT])
     CLEANUP(buf_free) struct buf text = BUF_INIT(SENTENCE_MAX);
     int r = cannot ? 0 : -ENOMEM;
 
+    /* A connector alone: its operations are only known by the actions that use them. */
+    if (!is_any_said(groups))
+        return say_text(list, "plain", "does nothing by itself: what agents may do with it is up to the actions that you add");
     /* An operation whose name says nothing may do anything. */
     if (groups[VERB_OTHER].nouns)
         return 0;

@@ -75,6 +75,19 @@ static void test_missing_gates(void **state)
     expect(list, wanted, ARRAY_LEN(wanted));
 }
 
+/* Nothing is promised of operations that nobody has named. */
+static void test_connector_alone(void **state)
+{
+    static const char *const wanted[][2] = {
+        { "does nothing by itself: what agents may do with it is up to the actions that you add", "plain" },
+        { "connects only to mail.example", "plain" },
+    };
+    CLEANUP_JSON json_t *alone = subject("{\"operations\":[],\"hosts\":[\"mail.example:443\"],\"scopes\":[]}");
+    CLEANUP_JSON json_t *list = consent_sentences(alone);
+
+    expect(list, wanted, ARRAY_LEN(wanted));
+}
+
 static void test_changes(void **state)
 {
     static const char *const wanted[][2] = {
@@ -105,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_google),
         cmocka_unit_test(test_missing_gates),
+        cmocka_unit_test(test_connector_alone),
         cmocka_unit_test(test_changes),
     };
 
