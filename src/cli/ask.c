@@ -123,8 +123,8 @@ static void guard_end(struct guard *guard)
     sigprocmask(SIG_SETMASK, &guard->old_mask, NULL);
 }
 
-/* Reads up to the end of the line: 0, -EINTR, -ECANCELED, -E2BIG. */
-static int read_line(const struct guard *guard, struct secret *line, size_t *ret_len)
+/* Reads up to the end of the line, never waiting in read(): 0, -EINTR, -ECANCELED, -E2BIG. */
+static int read_ready(const struct guard *guard, struct secret *line, size_t *ret_len)
 {
     size_t len = 0, room = secret_len(line);
 
@@ -138,7 +138,7 @@ static int read_line(const struct guard *guard, struct secret *line, size_t *ret
         if (ready < 0 && errno == EINTR)
             continue;
         n = ready < 0 ? -1 : read(guard->fd, secret_data(line) + len, room - len);
-        if (n < 0 && errno == EINTR && !caught)
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n <= 0)
             return -ECANCELED;
@@ -152,6 +152,18 @@ static int read_line(const struct guard *guard, struct secret *line, size_t *ret
             return -E2BIG;
         }
     }
+}
+
+/* A signal key throws away what was typed before it, also what poll() has seen already: then a read() would wait for ever. */
+static int read_line(const struct guard *guard, struct secret *line, size_t *ret_len)
+{
+    int flags = fcntl(guard->fd, F_GETFL), r;
+
+    if (flags < 0 || fcntl(guard->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    r = read_ready(guard, line, ret_len);
+    fcntl(guard->fd, F_SETFL, flags);
+    return r;
 }
 
 /* One line into a new secret. -EAGAIN: the program was stopped and goes on, so ask again. */

@@ -10,12 +10,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
 #include "base/banned.h"
 
 #define FLOW_MIN 10
+#define LOOK_MS  500
 #define FLOW_MS  ((FLOW_MIN * 60 + 30) * 1000)
 #define URL_MAX  (16 * 1024)
 
@@ -78,7 +80,7 @@ static int read_pasted(struct keeper *keeper, int fd, bool *ret_more)
     if (secret_new(URL_MAX, &line) < 0)
         return cli_failf(CODE_FAILED, NULL, "out of memory");
     n = read(fd, secret_data(line), URL_MAX);
-    if (n < 0 && errno == EINTR)
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) /* a signal key throws away what poll() has seen */
         return CODE_DONE;
     *ret_more = n > 0;
     end = n > 0 ? (size_t) n : 0;
@@ -106,7 +108,7 @@ static int wait_keeper(struct cli *cli, struct keeper *keeper, int *tty, int64_t
             return cli_failf(CODE_FAILED, NULL, "interrupted");
         if (left <= 0)
             return cli_failf(CODE_FAILED, NULL, "nobody consented within %d minutes", FLOW_MIN);
-        n = poll(fds, 2, (int) left);
+        n = poll(fds, 2, (int) (left < LOOK_MS ? left : LOOK_MS)); /* a signal may come just before it */
         if (n < 0 && errno != EINTR)
             return cli_failf(CODE_FAILED, NULL, "cannot wait: %s", strerror(errno));
         if (n > 0 && fds[0].revents)
@@ -182,7 +184,7 @@ int authorize(
         return cli_failf(CODE_FAILED, "aileron daemon logs", "the keeper's answer is malformed");
     if (send_away(cli, url, no_browser)) {
         tty = ask_terminal(NULL);
-        if (tty >= 0)
+        if (tty >= 0 && fcntl(tty, F_SETFL, O_RDWR | O_NONBLOCK) == 0)
             prompt_paste();
     }
     return await_end(cli, keeper, &tty, ret_answer);
