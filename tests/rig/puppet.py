@@ -168,6 +168,7 @@ class PuppetHome(Home):
         self._broker = subprocess.Popen([paths.BROKER, "--home", self.path, "--libexec", libexec, *self.flags],
                                         env={"PATH": "/usr/bin:/bin"}, stdin=subprocess.DEVNULL)
         wait_for(lambda: (self.path / "daemon.json").exists() and self.api("GET", "/v1/health").status == 200, "the daemon")
+        wait_for(lambda: self.keepers, "a keeper")
         self.remember()
 
     def _accept(self):
