@@ -28,7 +28,6 @@ struct trust {
     char *fingerprint; /* NULL: only to be told */
     bool revokes;
     struct keyring_key key;
-    bool has_key;
     struct forge_get *get;
 };
 

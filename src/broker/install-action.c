@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/magic.h"
 #include "broker/log.h"
+#include "broker/trusted.h"
 #include "store/store.h"
 #include "wire/limits.h"
 
@@ -127,7 +128,7 @@ static int add_connector_pairs(
     json_array_foreach(list, index, item)
     {
         const char *name = json_get_str(item, "fqn");
-        if (name && json_get_str(item, "hash") && install_is_local(name) && (!fqn || !strcmp(fqn, name)))
+        if (name && json_get_str(item, "hash") && trusted_is_local(name) && (!fqn || !strcmp(fqn, name)))
             consider(broker, item, kinship(path, text, name), &choice);
     }
     if (choice.ambiguous) {
@@ -161,7 +162,7 @@ static int check_connectors(struct broker *broker, const struct action *action, 
         const struct action_require *require = &action->requires_[i];
         CLEANUP_PTR(connector_unref) struct connector *connector = NULL;
 
-        if (!install_is_local(require->name))
+        if (!trusted_is_local(require->name))
             return err_set(
                 err, EINVAL, "%s requires %s, but an unsigned action may use local:// connectors only", path, require->name);
         int r = connectors_get(broker->connectors, require->hash, &connector, err);
@@ -177,7 +178,7 @@ static int check_connectors(struct broker *broker, const struct action *action, 
             return err_set(err, EINVAL, "%s requires %s@%s, but the hash it pins belongs to %s@%s", path, require->name,
                 require->version, connector->manifest->name, connector->manifest->version);
     }
-    if (action->source && !install_is_local(action->source))
+    if (action->source && !trusted_is_local(action->source))
         return err_set(
             err, EINVAL, "%s names the source %s, but an unsigned action comes from local:// only", path, action->source);
     return 0;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/magic.h"
 #include "broker/log.h"
+#include "broker/trusted.h"
 #include "store/store.h"
 #include "wire/limits.h"
 
@@ -115,7 +116,7 @@ static int check_names(const struct install *install, const char *asked, struct 
 {
     const struct manifest *manifest = install->connector->manifest;
 
-    if (!install_is_local(manifest->name)) {
+    if (!trusted_is_local(manifest->name)) {
         err_set(err, EINVAL, "the manifest names %s, but an unsigned connector is installed under a local:// name only",
             manifest->name);
         err_hint(err, "write name = \"@@FQN@@\" into manifest.toml, or give a local:// name there");

@@ -71,8 +71,3 @@ const char *install_path(const struct api_request *request, struct api_reply *re
     }
     return path;
 }
-
-bool install_is_local(const char *fqn)
-{
-    return !strncmp(fqn, "local://", 8);
-}

@@ -45,7 +45,4 @@ struct connector;
 /* What the compiled module exports and imports against its manifest. -EINVAL. */
 int install_check_module(const struct connector *connector, struct err *err);
 
-/* True for a name under local://, the only ones that may be unsigned. */
-bool install_is_local(const char *fqn);
-
 #endif

@@ -44,10 +44,8 @@ static bool is_answered(const struct plan_trust *trust, const json_t *answers)
 
 static bool is_signed_by(const struct plan_result *result, const struct acquired *got, const struct plan_trust *trust)
 {
-    size_t len = strlen(trust->authority);
-
-    return result->state == ITEM_WAITING && !memcmp(got->key.raw, trust->key.raw, sizeof got->key.raw) &&
-           !strncmp(got->fqn, trust->authority, len) && (got->fqn[len] == '/' || got->fqn[len] == '\0');
+    return result->state == ITEM_WAITING && keyring_covers(trust->authority, got->fqn) &&
+           !memcmp(got->key.raw, trust->key.raw, sizeof got->key.raw);
 }
 
 /* Something that will be installed has its signature from this key. */

@@ -33,13 +33,9 @@ void plan_fail(struct plan *plan, const struct err *err)
 
 static bool key_is_in_trust(const struct plan *plan, const char *fqn, const struct keyring_key *key)
 {
-    for (size_t i = 0; i < plan->trust_len; i++) {
-        size_t len = strlen(plan->trust[i].authority);
-
-        if (!strncmp(fqn, plan->trust[i].authority, len) && (fqn[len] == '/' || fqn[len] == '\0') &&
-            !memcmp(plan->trust[i].key.raw, key->raw, sizeof key->raw))
+    for (size_t i = 0; i < plan->trust_len; i++)
+        if (keyring_covers(plan->trust[i].authority, fqn) && !memcmp(plan->trust[i].key.raw, key->raw, sizeof key->raw))
             return true;
-    }
     return false;
 }
 

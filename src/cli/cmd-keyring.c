@@ -4,6 +4,7 @@
 #include "cli/print.h"
 #include "cli/rows.h"
 #include "cli/table.h"
+#include "store/keyring.h"
 
 #include <errno.h>
 #include <string.h>
@@ -201,13 +202,6 @@ const struct command COMMAND_KEYRING_LIST = {
 
 /* ---- revoke ---- */
 
-static bool is_under(const char *fqn, const char *authority)
-{
-    size_t len = strlen(authority);
-
-    return !strncmp(fqn, authority, len) && (fqn[len] == '/' || fqn[len] == '\0');
-}
-
 /* A line for each installed thing that was signed under the name. Returns how many. */
 static size_t put_signed(const json_t *list, const char *what, const char *authority)
 {
@@ -218,7 +212,7 @@ static size_t put_signed(const json_t *list, const char *what, const char *autho
     {
         const char *name = json_get_str(item, "name") ? text_of(item, "name") : text_of(item, "fqn");
 
-        if (!is_under(text_of(item, "fqn"), authority))
+        if (!keyring_covers(authority, text_of(item, "fqn")))
             continue;
         cli_note("  %s %s %s", what, name, text_of(item, "version"));
         count++;

@@ -206,8 +206,7 @@ int keyring_remove(struct keyring *keyring, const char *authority, const struct 
     return removed;
 }
 
-/* True when `authority` is the FQN's owner or repository. */
-static bool authority_covers(const char *authority, const char *fqn)
+bool keyring_covers(const char *authority, const char *fqn)
 {
     size_t len = strlen(authority);
 
@@ -219,7 +218,7 @@ size_t keyring_keys_for(const struct keyring *keyring, const char *fqn, struct k
     size_t found = 0;
 
     for (size_t i = 0; i < keyring->len; i++) {
-        if (!authority_covers(keyring->rows[i].authority, fqn))
+        if (!keyring_covers(keyring->rows[i].authority, fqn))
             continue;
         if (found < max)
             out[found] = keyring->rows[i].key;

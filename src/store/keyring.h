@@ -38,6 +38,8 @@ int keyring_save(const struct keyring *keyring, const char *home, struct err *er
 int keyring_add(struct keyring *keyring, const char *authority, const struct keyring_key *key, struct err *err);
 /* Removes one key (NULL: all) of an authority; the number removed, or a negative errno. */
 int keyring_remove(struct keyring *keyring, const char *authority, const struct keyring_key *key);
+/* True when `authority` is the FQN's owner or repository, or the FQN itself. */
+bool keyring_covers(const char *authority, const char *fqn);
 /* Keys that may sign for this FQN: owner's and repository's. Writes at most `max`; returns how many there are. */
 size_t keyring_keys_for(const struct keyring *keyring, const char *fqn, struct keyring_key *out, size_t max);
 /* [{"authority","kind":"owner|repository","fingerprint","key":base64}…], sorted. New reference. */
