@@ -10,8 +10,11 @@
 #include "base/banned.h"
 
 struct api_reply {
-    api_reply_fn *fn; /* NULL: abandoned */
+    api_reply_fn *fn;           /* NULL: abandoned */
+    api_pending_fn *on_pending; /* NULL: the door does not care */
     void *userdata;
+    api_gone_fn *on_gone; /* NULL: the broker does not care */
+    void *on_gone_userdata;
 };
 
 struct api_reply *api_reply_new(api_reply_fn *fn, void *userdata)
@@ -25,26 +28,50 @@ struct api_reply *api_reply_new(api_reply_fn *fn, void *userdata)
     return reply;
 }
 
-void api_reply_abandon(struct api_reply *reply)
+void api_reply_on_pending(struct api_reply *reply, api_pending_fn *fn)
 {
-    reply->fn = NULL;
+    reply->on_pending = fn;
 }
 
-void api_reply_send(struct api_reply *reply, int status, json_t *body)
+void api_reply_on_gone(struct api_reply *reply, api_gone_fn *fn, void *userdata)
+{
+    reply->on_gone = fn;
+    reply->on_gone_userdata = userdata;
+}
+
+void api_reply_abandon(struct api_reply *reply)
+{
+    api_gone_fn *on_gone = reply->on_gone;
+
+    reply->fn = NULL;
+    reply->on_gone = NULL;
+    if (on_gone)
+        on_gone(reply->on_gone_userdata);
+}
+
+void api_reply_pending(struct api_reply *reply, const char *action, const json_t *pending)
+{
+    if (reply->fn && reply->on_pending)
+        reply->on_pending(reply->userdata, action, pending);
+}
+
+bool api_reply_send(struct api_reply *reply, int status, json_t *body)
 {
     if (!reply) {
         json_decref(body);
-        return;
+        return false;
     }
     if (!body) {
         status = 500;
         body = json_pack("{s:{s:s, s:s}}", "error", "code", "out_of_memory", "message", "out of memory");
     }
-    if (reply->fn)
+    bool taken = reply->fn != NULL;
+    if (taken)
         reply->fn(reply->userdata, status, body);
     else
         json_decref(body);
     free(reply);
+    return taken;
 }
 
 void api_reply_error(struct api_reply *reply, int status, const char *code, const char *message, const char *hint)

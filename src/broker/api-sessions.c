@@ -40,8 +40,14 @@ static bool has_control_characters(const char *text)
 
 void api_session_open(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
-    const char *agent = json_get_str(request->body, "agent");
-    const char *folder = json_get_str(request->body, "folder");
+    const char *confinement = json_get_str(request->body, "confinement");
+    struct session_request wanted = {
+        .agent = json_get_str(request->body, "agent"),
+        .folder = json_get_str(request->body, "folder"),
+        .launched = json_is_true(json_object_get(request->body, "launched")),
+        .only = json_object_get(request->body, "only"),
+    };
+    const char *agent = wanted.agent, *folder = wanted.folder;
     char token[SESSION_TOKEN_MAX];
     struct session *session;
     struct err err = ERR_INIT;
@@ -54,7 +60,12 @@ void api_session_open(struct broker *broker, const struct api_request *request, 
         api_reply_error(reply, 400, "bad_request", "the agent's name may not have control characters", NULL);
         return;
     }
-    int r = session_open(broker->sessions, agent, folder, clock_unix_ms(), &session, token, &err);
+    if ((confinement && !session_confinement_parse(confinement, &wanted.confinement)) || !session_only_is_good(wanted.only)) {
+        api_reply_error(reply, 400, "bad_request",
+            "\"confinement\" is \"none\", \"fence\" or \"container\"; \"only\" is a list of 1 to 64 patterns", NULL);
+        return;
+    }
+    int r = session_open(broker->sessions, &wanted, clock_unix_ms(), &session, token, &err);
     if (r < 0) {
         api_reply_error(
             reply, r == -ENOSPC ? 429 : 400, r == -ENOSPC ? "too_many_sessions" : "bad_request", err.message, err.hint);
@@ -115,4 +126,17 @@ void api_session_end(struct broker *broker, const struct api_request *request, s
         }
     }
     api_reply_send(reply, 200, session_to_json(session));
+}
+
+#define PARK_LAUNCHED_MS (55 * 60 * 1000)
+#define PARK_OTHERS_MS   (45 * 1000)
+
+bool broker_session_allows(const struct session *session, const char *action)
+{
+    return session_allows(session, action);
+}
+
+int64_t broker_session_park_ms(const struct session *session)
+{
+    return session->launched ? PARK_LAUNCHED_MS : PARK_OTHERS_MS;
 }

@@ -24,13 +24,14 @@ enum api_role { API_OWNER, API_AGENT };
 
 struct api_request {
     enum api_role role;
-    struct session *session; /* API_AGENT: whose token it was; NULL for the owner */
-    bool owner_socket;       /* it came through daemon.sock, by whatever credential */
-    const char *name;        /* the {name}, {id} or {hash} of the route; NULL */
-    const json_t *query;     /* object of strings, never NULL */
-    const char *raw_query;   /* as it came, "" without one; never logged */
-    const json_t *body;      /* object; NULL when there was none */
-    int64_t wait_ms;         /* how long a gated call may park; 0 */
+    struct session *session;     /* API_AGENT: whose token it was; NULL for the owner */
+    bool owner_socket;           /* it came through daemon.sock, by whatever credential */
+    const char *name;            /* the {name}, {id} or {hash} of the route; NULL */
+    const json_t *query;         /* object of strings, never NULL */
+    const char *raw_query;       /* as it came, "" without one; never logged */
+    const json_t *body;          /* object; NULL when there was none */
+    int64_t wait_ms;             /* how long a gated call may park; 0 */
+    const char *idempotency_key; /* NULL */
 };
 
 struct api_reply;
@@ -39,10 +40,24 @@ typedef void api_reply_fn(void *userdata, int status, json_t *body);
 
 /* Made by a door. NULL when out of memory. */
 struct api_reply *api_reply_new(api_reply_fn *fn, void *userdata);
-/* The client has gone: the function is not called any more; the broker goes on and frees the reply at its end. */
+/*
+ * By a door: told when the call waits for a person, before its answer and perhaps again when it has to ask anew. `pending`: the body
+ * of a 202, borrowed.
+ */
+typedef void api_pending_fn(void *userdata, const char *action, const json_t *pending);
+void api_reply_on_pending(struct api_reply *reply, api_pending_fn *fn);
+/*
+ * By a door: the client has gone, or does not want the answer any more. No function is called from now on; the broker goes on and
+ * frees the reply at its end, perhaps before this returns.
+ */
 void api_reply_abandon(struct api_reply *reply);
-/* By the broker: answers (unless abandoned) and frees the reply. Takes `body`. */
-void api_reply_send(struct api_reply *reply, int status, json_t *body);
+/* By the broker: told once when the client goes before its answer. It may send (and so free) the reply in it. */
+typedef void api_gone_fn(void *userdata);
+void api_reply_on_gone(struct api_reply *reply, api_gone_fn *fn, void *userdata);
+/* By the broker: the call waits for a person. `pending` is borrowed. */
+void api_reply_pending(struct api_reply *reply, const char *action, const json_t *pending);
+/* By the broker: answers (unless abandoned) and frees the reply. Takes `body`. True when a door took the answer. */
+bool api_reply_send(struct api_reply *reply, int status, json_t *body);
 /* {"error":{"code","message","hint"?}}; hint may be NULL. */
 void api_reply_error(struct api_reply *reply, int status, const char *code, const char *message, const char *hint);
 
@@ -69,7 +84,10 @@ api_fn api_action_remove;
 api_fn api_action_install;
 /* POST {"text","file"} → {"valid":bool,"errors":[{"class","message","file","line"}…]} */
 api_fn api_action_validate;
-/* POST {"args":{}, "as"?:binding, or its last part (the owner only)} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure */
+/*
+ * POST {"args":{}, "as"?:binding, or its last part (the owner only)} → 200 {"audit_id","output","steps":[{"id","op","duration_ms","retried"}],"connector_version","connector_hash","binding"} or a failure.
+ * A gated one parks for wait_ms, then 202 {"status":"pending_approval","approval_id","review_url"}
+ */
 api_fn api_action_run;
 /* {"connectors":[{"fqn","version","hash","unsigned","files":"intact|changed","credential"?,"hosts"?,"ops"?,"used_by":[action…],"error"?,"hint"?}…]} */
 api_fn api_connectors_list;
@@ -136,7 +154,20 @@ api_fn api_audit_list;
 api_fn api_audit_get;
 /* {"intact":bool,"events","files","where"?,"what"?,"head"}; runs in a child of its own */
 api_fn api_audit_verify;
-/* POST {"agent","folder"?} → 201 {"session_id","token"} */
+/* ?status= → {"approvals":[as api_approval_get…],"pending":number in all}, newest first; ?limit (1–1000, default 100) and ?before=id page */
+api_fn api_approvals_list;
+/* view_approval() of broker/approval-view.h. By id or unique suffix of 6 or more */
+api_fn api_approval_get;
+/* POST {"approved":bool,"reason"?,"seal"?: what the decider saw,"ticket"?} → 200 as api_approval_get; 404; 409 decided already, or changed; 428 ticket needed */
+api_fn api_approval_decide;
+/* POST → 200 as api_approval_get: an unknown outcome that a person has looked after; 409 when it is none */
+api_fn api_approval_resolve;
+/* What the call would have answered: 200 or a failure once there is an end, 202 before, 410 when it was forgotten. An agent gets its own ones only (404) */
+api_fn api_approval_result;
+/*
+ * POST {"agent","folder"?,"launched"?:true: our launcher's, parks longer,"confinement"?:"fence|container": what its agent cannot leave,
+ * "only"?:[globs of action names]: no other action exists for it} → 201 {"session_id","token"}
+ */
 api_fn api_session_open;
 /* {"sessions":[{"id","agent","folder"?,"started_at","ended_at"?,"last_seen_at","calls"}…]} */
 api_fn api_sessions_list;
@@ -170,6 +201,10 @@ typedef void broker_event_fn(const char *type, const json_t *data, void *userdat
 void broker_on_event(struct broker *broker, broker_event_fn *fn, void *userdata);
 /* Tells the listener; small, ids only. Takes `data`. */
 void broker_event(struct broker *broker, const char *type, json_t *data);
+/* True when the session may see and run the action (its `only`). */
+bool broker_session_allows(const struct session *session, const char *action);
+/* Milliseconds that a gated call of this session parks at a door that can wait (SPEC §10). */
+int64_t broker_session_park_ms(const struct session *session);
 /* Tools for MCP: [{"name":mcp name,"action":name,"description","inputSchema","annotations"}…], enabled and ungated-or-supported ones. Cached; borrowed until the next change. */
 const json_t *broker_tools(struct broker *broker);
 /* Told whenever the list of actions changes; several listeners allowed. */

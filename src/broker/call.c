@@ -460,6 +460,12 @@ void call_start(struct broker *broker, const struct api_request *request, struct
     CLEANUP_JSON json_t *none = NULL;
     struct failure failure = FAILURE_INIT;
     struct err err = ERR_INIT;
+    if (request->idempotency_key) {
+        /* Ignored, it would promise what is not kept. */
+        api_reply_error(
+            reply, 501, "not_supported", "this version does not keep the Idempotency-Key's promise, so nothing was done", NULL);
+        return;
+    }
     int r = catalog_get(broker->catalog, request->name, &entry, &err);
 
     if (r == -ENOENT) {

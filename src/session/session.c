@@ -15,6 +15,7 @@
 #include "crypt/digest.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -44,6 +45,7 @@ static void entry_free(struct entry *entry)
 {
     free(entry->session.agent);
     free(entry->session.folder);
+    json_decref(entry->session.only);
     free(entry);
 }
 DEFINE_CLEANUP_PTR(struct entry, entry_free)
@@ -136,7 +138,48 @@ static int new_token(char ret_token[SESSION_TOKEN_MAX], uint8_t ret_hash[SHA256_
     return sha256(ret_token, strlen(ret_token), ret_hash);
 }
 
-int session_open(struct session_table *table, const char *agent, const char *folder, int64_t now_unix_ms,
+static const char *const CONFINEMENTS[SESSION_CONFINEMENTS] = { "none", "fence", "container" };
+
+const char *session_confinement_name(enum session_confinement confinement)
+{
+    return CONFINEMENTS[confinement];
+}
+
+bool session_confinement_parse(const char *name, enum session_confinement *ret_confinement)
+{
+    for (size_t i = 0; i < ARRAY_LEN(CONFINEMENTS); i++)
+        if (!strcmp(CONFINEMENTS[i], name)) {
+            *ret_confinement = (enum session_confinement) i;
+            return true;
+        }
+    return false;
+}
+
+bool session_only_is_good(const json_t *only)
+{
+    const json_t *pattern;
+    size_t i;
+
+    if (!only)
+        return true;
+    if (!json_is_array(only) || !json_array_size(only) || json_array_size(only) > SESSION_ONLY_MAX)
+        return false;
+    json_array_foreach(only, i, pattern) if (!json_string_length(pattern)) return false;
+    return true;
+}
+
+bool session_allows(const struct session *session, const char *action)
+{
+    const json_t *pattern;
+    size_t i;
+
+    if (!session || !session->only)
+        return true;
+    json_array_foreach(session->only, i, pattern) if (!fnmatch(json_string_value(pattern), action, 0)) return true;
+    return false;
+}
+
+int session_open(struct session_table *table, const struct session_request *request, int64_t now_unix_ms,
     struct session **ret_session, char ret_token[SESSION_TOKEN_MAX], struct err *err)
 {
     CLEANUP_PTR(entry_free) struct entry *entry = calloc(1, sizeof(*entry));
@@ -149,9 +192,12 @@ int session_open(struct session_table *table, const char *agent, const char *fol
         return -ENOSPC;
     }
     struct session *session = &entry->session;
-    session->agent = clean_text(agent, AGENT_MAX, "unnamed");
-    session->folder = clean_text(folder, FOLDER_MAX, NULL);
-    if (!session->agent || new_token(ret_token, session->token_hash) < 0)
+    session->agent = clean_text(request->agent, AGENT_MAX, "unnamed");
+    session->folder = clean_text(request->folder, FOLDER_MAX, NULL);
+    session->launched = request->launched;
+    session->confinement = request->confinement;
+    session->only = request->only ? json_deep_copy(request->only) : NULL;
+    if (!session->agent || (request->only && !session->only) || new_token(ret_token, session->token_hash) < 0)
         return err_set(err, ENOMEM, "out of memory");
     ulid_new(ID_PREFIX, now_unix_ms, session->id);
     session->started_unix_ms = session->last_seen_unix_ms = now_unix_ms;
@@ -220,6 +266,10 @@ json_t *session_to_json(const struct session *session)
         clock_format(session->started_unix_ms, started), "last_seen_at", clock_format(session->last_seen_unix_ms, seen), "calls",
         (json_int_t) session->calls);
 
+    if (json)
+        json_object_set_new(json, "confinement", json_string(session_confinement_name(session->confinement)));
+    if (json && session->only)
+        json_object_set(json, "only", session->only);
     if (json && session->folder)
         json_object_set_new(json, "folder", json_string(session->folder));
     if (json && session->ended_unix_ms)
@@ -242,9 +292,10 @@ static json_t *entry_save(const struct session *session)
     char hash[2 * SHA256_BYTES + 1];
 
     hex_encode(session->token_hash, sizeof(session->token_hash), hash);
-    return json_pack("{s:s,s:s,s:s*,s:I,s:I,s:I,s:I,s:s}", "id", session->id, "agent", session->agent, "folder", session->folder,
-        "started_ms", (json_int_t) session->started_unix_ms, "ended_ms", (json_int_t) session->ended_unix_ms, "last_seen_ms",
-        (json_int_t) session->last_seen_unix_ms, "calls", (json_int_t) session->calls, "token_sha256", hash);
+    return json_pack("{s:s,s:s,s:s*,s:I,s:I,s:I,s:I,s:s,s:b,s:s,s:O*}", "id", session->id, "agent", session->agent, "folder",
+        session->folder, "started_ms", (json_int_t) session->started_unix_ms, "ended_ms", (json_int_t) session->ended_unix_ms,
+        "last_seen_ms", (json_int_t) session->last_seen_unix_ms, "calls", (json_int_t) session->calls, "token_sha256", hash,
+        "launched", session->launched, "confinement", session_confinement_name(session->confinement), "only", session->only);
 }
 
 json_t *session_table_save(const struct session_table *table)
@@ -261,6 +312,8 @@ static int entry_load(const json_t *saved, struct entry **ret_entry)
 {
     CLEANUP_PTR(entry_free) struct entry *entry = calloc(1, sizeof(*entry));
     const char *id = json_get_str(saved, "id"), *hash = json_get_str(saved, "token_sha256");
+    const char *confinement = json_get_str(saved, "confinement");
+    const json_t *only = json_object_get(saved, "only");
 
     if (!entry)
         return -ENOMEM;
@@ -273,7 +326,13 @@ static int entry_load(const json_t *saved, struct entry **ret_entry)
     entry->session.ended_unix_ms = json_integer_value(json_object_get(saved, "ended_ms"));
     entry->session.last_seen_unix_ms = json_integer_value(json_object_get(saved, "last_seen_ms"));
     entry->session.calls = (uint64_t) json_integer_value(json_object_get(saved, "calls"));
-    if (!entry->session.agent)
+    entry->session.launched = json_is_true(json_object_get(saved, "launched"));
+    if (confinement && !session_confinement_parse(confinement, &entry->session.confinement))
+        return -EINVAL;
+    if (!session_only_is_good(only))
+        return -EINVAL;
+    entry->session.only = only ? json_deep_copy(only) : NULL;
+    if (!entry->session.agent || (only && !entry->session.only))
         return -ENOMEM;
     *ret_entry = TAKE_PTR(entry);
     return 0;

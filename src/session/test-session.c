@@ -13,9 +13,10 @@
 
 static struct session *open_one(struct session_table *table, const char *agent, const char *folder, char token[SESSION_TOKEN_MAX])
 {
+    const struct session_request request = { .agent = agent, .folder = folder };
     struct session *session = NULL;
 
-    assert_int_equal(session_open(table, agent, folder, NOW, &session, token, NULL), 0);
+    assert_int_equal(session_open(table, &request, NOW, &session, token, NULL), 0);
     return session;
 }
 
@@ -102,6 +103,38 @@ static void test_save_and_load(void **state)
     session_table_free(again);
 }
 
+/* What limits a session outlives a restart. */
+static void test_limits(void **state)
+{
+    CLEANUP_JSON json_t *only = json_pack("[s, s]", "list-*", "get-email");
+    const struct session_request request = { "claude", NULL, true, SESSION_FENCED, only };
+    char token[SESSION_TOKEN_MAX];
+    struct session *session = NULL;
+    struct session_table *again = NULL;
+
+    assert_int_equal(session_open(*state, &request, NOW, &session, token, NULL), 0);
+    CLEANUP_JSON json_t *saved = session_table_save(*state);
+    assert_int_equal(session_table_new(&again), 0);
+    assert_int_equal(session_table_load(again, saved, NULL), 0);
+    session = session_by_token(again, token);
+    assert_true(session->launched && session->confinement == SESSION_FENCED);
+    assert_true(session_allows(session, "list-drafts") && session_allows(session, "get-email"));
+    assert_false(session_allows(session, "send-email") || session_allows(session, "get-email2"));
+    assert_true(session_allows(NULL, "send-email"));
+    session_table_free(again);
+}
+
+static void test_only_is_checked(void **state)
+{
+    CLEANUP_JSON json_t *none = json_array();
+    CLEANUP_JSON json_t *empty = json_pack("[s]", "");
+    CLEANUP_JSON json_t *other = json_pack("[i]", 1);
+    CLEANUP_JSON json_t *good = json_pack("[s]", "*");
+
+    assert_true(session_only_is_good(NULL) && session_only_is_good(good));
+    assert_false(session_only_is_good(none) || session_only_is_good(empty) || session_only_is_good(other));
+}
+
 static void test_damaged(void **state)
 {
     static const char *const damaged[] = { "{}", "{\"version\":2,\"sessions\":[]}", "{\"version\":1,\"sessions\":[{}]}",
@@ -144,6 +177,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_by_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
         cmocka_unit_test_setup_teardown(test_save_and_load, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+        cmocka_unit_test(test_only_is_checked),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forgets, setup, teardown),

@@ -350,11 +350,6 @@ static void serve_route(const struct door *door, struct evhttp_request *http, co
     CLEANUP_JSON json_t *body = NULL;
     struct err err = ERR_INIT;
 
-    if (header(http, "Idempotency-Key")) {
-        /* Ignored, it would promise what is not kept. */
-        send_error(http, 501, "not_supported", "this version does not keep the Idempotency-Key's promise, so nothing was done");
-        return;
-    }
     if (!query) {
         send_error(http, 400, "bad_query", "the query string is malformed or names a key twice");
         return;
@@ -369,6 +364,7 @@ static void serve_route(const struct door *door, struct evhttp_request *http, co
     request->raw_query = raw_query(http);
     request->body = body;
     request->wait_ms = request_wait_ms(http);
+    request->idempotency_key = header(http, "Idempotency-Key");
     call_api(door, http, route, request);
 }
 
