@@ -15,6 +15,8 @@ WORKER = BUILD / "src/worker/aileron-worker"
 STANDIN = BUILD / "demo/aileron-demo-workspace"
 GOOGLE = BUILD / "connectors/google"
 
+MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
+
 
 @functools.lru_cache
 def cached(what):
@@ -28,8 +30,13 @@ def node_modules():
 
 def claude():
     """Claude Code's own program, of the npm package for this machine; its install script is not run."""
-    machine = {"x86_64": "x64", "aarch64": "arm64"}[os.uname().machine]
-    return node_modules() / f"@anthropic-ai/claude-code-linux-{machine}" / "claude"
+    return node_modules() / f"@anthropic-ai/claude-code-linux-{MACHINES[os.uname().machine]}" / "claude"
+
+
+def codex():
+    """Codex's own program, likewise."""
+    machine = os.uname().machine
+    return node_modules() / f"@openai/codex-linux-{MACHINES[machine]}" / f"vendor/{machine}-unknown-linux-musl/bin/codex"
 
 
 def sanitized():
