@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 help:
 	@echo 'make demo         build, then watch an agent work on a mailbox and a calendar (no account, no network)'
 	@echo 'make test         every test: units, integration, end to end, real agents'
-	@echo 'make test-agents  only the tests with real agents (Claude Code against a scripted model)'
+	@echo 'make test-agents  only the tests with real agents (Claude Code and Codex against a scripted model)'
 	@echo 'make build        only build, into build/'
 	@echo 'make install      into PREFIX (default /usr/local); DESTDIR is honoured'
 	@echo 'make bench        measure every budget of the design beside its reference'
