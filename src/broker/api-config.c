@@ -25,6 +25,26 @@ static void apply(struct broker *broker)
     if (allow_private)
         keeper_configure(broker->keeper, allow_private, broker->settings.auto_lock_s);
     broker_fetcher_renew(broker);
+    notify_set_command(broker->notify, broker->settings.notify_command);
+}
+
+/* What it names runs outside of any confinement: it is set on the owner's own socket, not from a page. True after an answer. */
+static bool refuses_command(
+    struct broker *broker, const struct api_request *request, const json_t *value, struct api_reply *reply)
+{
+    const char *command = json_string_value(value);
+    char resolved[PATH_MAX];
+    struct err err = ERR_INIT;
+
+    if (!request->owner_socket) {
+        api_reply_error(
+            reply, 403, "owner_only", "notify.command is not set from here", "aileron config set notify.command PATH");
+        return true;
+    }
+    if (!command || command[0] != '/' || notify_check(command, broker->home->path, broker->home->socket_dir, resolved, &err) >= 0)
+        return false;
+    api_reply_error(reply, 400, "bad_value", err.message, NULL);
+    return true;
 }
 
 void api_config_patch(struct broker *broker, const struct api_request *request, struct api_reply *reply)
@@ -41,6 +61,8 @@ void api_config_patch(struct broker *broker, const struct api_request *request, 
     }
     json_object_foreach((json_t *) request->body, key, value)
     {
+        if (!strcmp(key, "notify.command") && refuses_command(broker, request, value, reply))
+            return;
         r = settings_change(&changed, key, value, &err);
         if (r < 0) {
             api_reply_error(reply, r == -ENOENT ? 404 : 400, r == -ENOENT ? "unknown_setting" : "bad_value", err.message,

@@ -232,12 +232,16 @@ static int start_paths(struct broker *broker, struct err *err)
         r = discovery_open(broker->home, &broker->discovery, err);
     if (!r)
         r = log_open(log_file, err);
+    if (!r) /* it has to be outside of what follows */
+        r = notify_start(broker->self_program, broker->home, &broker->notify, err);
     if (!r)
         r = confine(broker, err);
     if (!r)
         r = settings_load(broker->settings_path, &broker->settings, err);
-    if (!r)
+    if (!r) {
         log_set_level(broker->settings.log_level);
+        notify_set_command(broker->notify, broker->settings.notify_command);
+    }
     return r;
 }
 
@@ -542,6 +546,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
                   loop_signal(broker->loop, SIGINT, on_signal, broker) < 0))
         r = err_set(err, ENOMEM, "out of memory");
     if (!r)
+        r = notify_attach(broker->notify, broker->loop, err);
+    if (!r)
         r = start_keeper(broker, err);
     if (!r)
         r = start_fetcher(broker, err);
@@ -582,6 +588,7 @@ void broker_free(struct broker *broker)
         return;
     close_doors(broker);
     keeper_link_free(broker->keeper);
+    notify_free(broker->notify);
     pool_free(broker->pool);
     cache_free(broker->cache);
     connectors_free(broker->connectors);

@@ -14,6 +14,7 @@
 #include "broker/heads.h"
 #include "broker/keeper-events.h"
 #include "broker/keeper-link.h"
+#include "broker/notify.h"
 #include "broker/receipts.h"
 #include "broker/settings.h"
 #include "broker/web-keys.h"
@@ -67,6 +68,7 @@ struct broker {
     struct forge *forge;
     struct acquire_context acquire; /* what getting a release needs */
     struct plans *plans;
+    struct notify *notify; /* runs notify.command */
     struct web *web;
     struct web_keys *web_keys; /* of signed-in browsers */
     struct {

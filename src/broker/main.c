@@ -6,9 +6,11 @@
  *     aileron-broker --home DIR --libexec DIR [--dev-connect-to HOST:PORT:HOST2:PORT2]...
  *         [--dev-ca FILE] [--ready-fd N]
  *     aileron-broker --verify-audit DIR
+ *     aileron-broker --home DIR --notify SOCKET_DIR
  */
 #include "base/json.h"
 #include "broker/broker.h"
+#include "broker/notify.h"
 #include "broker/verify.h"
 
 #include <errno.h>
@@ -28,6 +30,7 @@ static const struct option OPTIONS[] = {
     { "dev-ca", required_argument, NULL, 'a' },
     { "ready-fd", required_argument, NULL, 'r' },
     { "verify-audit", required_argument, NULL, 'v' },
+    { "notify", required_argument, NULL, 'n' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -51,7 +54,12 @@ static int parse_fd(const char *text, int *ret_fd, struct err *err)
     return 0;
 }
 
-static int parse_flags(int argc, char **argv, struct broker_flags *flags, const char **ret_verify, struct err *err)
+struct modes {
+    const char *verify; /* the folder of an audit log; NULL */
+    const char *notify; /* the socket folder; NULL */
+};
+
+static int parse_flags(int argc, char **argv, struct broker_flags *flags, struct modes *modes, struct err *err)
 {
     int option, r = 0;
 
@@ -74,7 +82,10 @@ static int parse_flags(int argc, char **argv, struct broker_flags *flags, const 
             r = parse_fd(optarg, &flags->ready_fd, err);
             break;
         case 'v':
-            *ret_verify = optarg;
+            modes->verify = optarg;
+            break;
+        case 'n':
+            modes->notify = optarg;
             break;
         default:
             r = err_set(err, EINVAL, "unknown argument %s", argv[optind - 1]);
@@ -82,7 +93,10 @@ static int parse_flags(int argc, char **argv, struct broker_flags *flags, const 
     }
     if (!r && optind < argc)
         r = err_set(err, EINVAL, "unknown argument %s", argv[optind]);
-    if (!r && !*ret_verify && (!flags->home || !flags->libexec || flags->home[0] != '/' || flags->libexec[0] != '/'))
+    if (!r && modes->notify && !flags->home)
+        r = err_set(err, EINVAL, "--notify needs --home");
+    if (!r && !modes->verify && !modes->notify &&
+        (!flags->home || !flags->libexec || flags->home[0] != '/' || flags->libexec[0] != '/'))
         r = err_set(err, EINVAL, "--home and --libexec, both absolute, are required");
     return r;
 }
@@ -99,16 +113,18 @@ int main(int argc, char **argv)
 {
     struct broker_flags flags = { .ready_fd = -1 };
     CLEANUP_PTR(broker_free) struct broker *broker = NULL;
-    const char *verify = NULL;
+    struct modes modes = { 0 };
     struct err err = ERR_INIT;
 
     umask(077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    if (parse_flags(argc, argv, &flags, &verify, &err) < 0)
+    if (parse_flags(argc, argv, &flags, &modes, &err) < 0)
         return fail(&flags, &err);
-    if (verify)
-        return verify_main(verify);
+    if (modes.verify)
+        return verify_main(modes.verify);
+    if (modes.notify)
+        return notifier_main(flags.home, modes.notify);
     json_init();
     if (broker_new(&flags, &broker, &err) < 0) {
         fprintf(stderr, "aileron-broker: %s\n", err.message);

@@ -41,6 +41,7 @@ static void list_free(char **list, size_t len)
 void settings_free(struct settings *settings)
 {
     list_free(settings->allow_private, settings->allow_private_len);
+    free(settings->notify_command);
     *settings = (struct settings) SETTINGS_INIT;
 }
 
@@ -205,6 +206,44 @@ static json_t *auto_lock_fallback(void)
     return json_string("off");
 }
 
+/* --- notify.command --- */
+
+#define NOTIFY_COMMAND_MAX 1024
+
+static void notify_reset(struct settings *settings)
+{
+    free(settings->notify_command);
+    settings->notify_command = NULL;
+}
+
+static int notify_read(struct settings *settings, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    char *copy;
+
+    if (!text || text[0] != '/' || strlen(text) > NOTIFY_COMMAND_MAX)
+        return -EINVAL;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c < 0x20 || *c == 0x7f)
+            return -EINVAL;
+    copy = strdup(text);
+    if (!copy)
+        return -EINVAL;
+    notify_reset(settings);
+    settings->notify_command = copy;
+    return 0;
+}
+
+static bool notify_is_set(const struct settings *settings)
+{
+    return settings->notify_command != NULL;
+}
+
+static json_t *notify_value(const struct settings *settings)
+{
+    return settings->notify_command ? json_string(settings->notify_command) : json_null();
+}
+
 static const struct setting SETTINGS[] = {
     { "web.port", "TCP port of the web door on 127.0.0.1, from the next start on; without it the last one used, else any",
         "a port from 1 to 65535", port_read, port_reset, port_is_set, port_value, json_null },
@@ -213,13 +252,15 @@ static const struct setting SETTINGS[] = {
     { "vault.auto_lock", "locks the vault when nothing has used it for so long",
         "\"off\" or a duration from 10s to 30d, like \"15m\" or \"8h\"", auto_lock_read, auto_lock_reset, auto_lock_is_set,
         auto_lock_value, auto_lock_fallback },
+    { "notify.command",
+        "a program of yours that is run when an approval is requested, with its id, the action's name and the review URL",
+        "the absolute path of a program, without arguments", notify_read, notify_reset, notify_is_set, notify_value, json_null },
     { "log.level", "how much goes into log/daemon.log; debug includes what connectors log",
         "one of \"error\", \"warn\", \"info\", \"debug\"", level_read, level_reset, level_is_set, level_value, level_fallback },
 };
 
 /* Keys of SPEC §12 whose concern does not exist yet. */
-static const char *const LATER[] = { "approval.expiry", "approval.confirm", "approval.max_pending", "notify.command",
-    "network.proxy" };
+static const char *const LATER[] = { "approval.expiry", "approval.confirm", "approval.max_pending", "network.proxy" };
 
 static const struct setting *setting_find(const char *key)
 {

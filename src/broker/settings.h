@@ -23,12 +23,13 @@ struct settings {
     char **allow_private; /* "host:port" */
     size_t allow_private_len;
     unsigned auto_lock_s;                                               /* 0: off */
+    char *notify_command;                                               /* NULL: none */
     bool set_web_port, set_log_level, set_allow_private, set_auto_lock; /* said in the file */
 };
 
 #define SETTINGS_INIT                                                                                                            \
     {                                                                                                                            \
-        0, LOG_LEVEL_INFO, NULL, 0, 0, false, false, false, false                                                                \
+        .log_level = LOG_LEVEL_INFO                                                                                              \
     }
 
 void settings_free(struct settings *settings);

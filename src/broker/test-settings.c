@@ -72,6 +72,9 @@ static void test_errors_name_their_line(void **state)
         { "[vault]\nauto_lock = 900\n", "config.toml:2:", "\"off\"" },
         { "[vault]\nauto_lock = \"0\"\n", "config.toml:2:", "\"off\"" },
         { "[vault]\nauto_lock = \"15m5s\"\n", "config.toml:2:", "\"off\"" },
+        { "[notify]\ncommand = \"notify-send\"\n", "config.toml:2:", "absolute path" },
+        { "[notify]\ncommand = [\"/bin/sh\", \"-c\"]\n", "config.toml:2:", "without arguments" },
+        { "[notify]\ncommand = \"/a\\nb\"\n", "config.toml:2:", "absolute path" },
         { "[approval]\nexpiry = \"1h\"\n", "config.toml:2:", "no effect" },
         { "[log\n", "config.toml:1:", "" },
     };
@@ -103,11 +106,12 @@ static void test_change_and_round_trip(void **state)
     struct buf text = BUF_INIT(4096);
     struct err err = ERR_INIT;
     json_t *list = json_pack("[s, s]", "127.0.0.1:8080", "nas.test:443"), *port = json_integer(9000),
-           *level = json_string("error"), *bad = json_string("70000");
+           *level = json_string("error"), *bad = json_string("70000"), *command = json_string("/usr/local/bin/tell me");
 
     assert_int_equal(settings_change(&settings, "network.allow_private", list, &err), 0);
     assert_int_equal(settings_change(&settings, "web.port", port, &err), 0);
     assert_int_equal(settings_change(&settings, "log.level", level, &err), 0);
+    assert_int_equal(settings_change(&settings, "notify.command", command, &err), 0);
     assert_int_equal(settings_change(&settings, "web.port", bad, &err), -EINVAL);
     assert_non_null(strstr(err.message, "web.port"));
     assert_int_equal(settings_change(&settings, "no.such", bad, &err), -ENOENT);
@@ -115,6 +119,9 @@ static void test_change_and_round_trip(void **state)
     assert_int_equal(settings_format(&settings, &text), 0);
     assert_int_equal(settings_parse(buf_str(&text), text.len, "config.toml", &again, &err), 0);
     assert_int_equal(again.web_port, 9000);
+    assert_string_equal(again.notify_command, "/usr/local/bin/tell me");
+    assert_int_equal(settings_change(&again, "notify.command", NULL, &err), 0);
+    assert_null(again.notify_command);
     assert_int_equal(again.log_level, LOG_LEVEL_ERROR);
     assert_int_equal(again.allow_private_len, 2);
     assert_string_equal(again.allow_private[1], "nas.test:443");
@@ -124,6 +131,7 @@ static void test_change_and_round_trip(void **state)
     json_decref(port);
     json_decref(level);
     json_decref(bad);
+    json_decref(command);
     buf_free(&text);
     settings_free(&settings);
     settings_free(&again);
@@ -169,7 +177,7 @@ static void test_listing(void **state)
     struct settings settings = SETTINGS_INIT;
     json_t *list = settings_to_json(&settings);
 
-    assert_int_equal(json_array_size(list), 4);
+    assert_int_equal(json_array_size(list), 5);
     for (size_t i = 0; i < json_array_size(list); i++) {
         assert_string_equal(json_string_value(json_object_get(json_array_get(list, i), "source")), "default");
         assert_non_null(json_object_get(json_array_get(list, i), "about"));
