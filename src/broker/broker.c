@@ -363,7 +363,7 @@ static int open_doors(struct broker *broker, struct err *err)
     int r = web_start(broker, discovery_take_owner_socket(broker->discovery), port, &broker->web, &port, err);
 
     if (!r)
-        r = mcp_start(broker, discovery_take_agent_socket(broker->discovery), &broker->mcp, err);
+        r = mcp_start(broker, broker->web, discovery_take_agent_socket(broker->discovery), &broker->mcp, err);
     if (!r)
         r = discovery_publish(broker->discovery, port, broker->started_unix_ms, err);
     return r;

@@ -11,8 +11,10 @@
 #include "base/magic.h"
 #include "broker/api.h"
 #include "loop/loop.h"
+#include "mcp/http.h"
 #include "mcp/rpc.h"
 #include "session/session.h"
+#include "web/web.h"
 #include "wire/limits.h"
 
 #include <errno.h>
@@ -49,6 +51,8 @@ struct client {
 struct mcp {
     uint32_t magic;
     struct broker *broker;
+    struct web *web;
+    struct mcp_http *http;
     struct evconnlistener *listener;
     struct loop_timer *resume; /* accepts again after a pause */
     unsigned clients_len;
@@ -248,9 +252,10 @@ static void on_actions_changed(void *userdata)
         if (client->peer)
             rpc_notify_tools_changed(client->peer);
     }
+    mcp_http_tools_changed(mcp->http);
 }
 
-int mcp_start(struct broker *broker, int socket_fd, struct mcp **ret_mcp, struct err *err)
+int mcp_start(struct broker *broker, struct web *web, int socket_fd, struct mcp **ret_mcp, struct err *err)
 {
     CLEANUP_CLOSE int fd = socket_fd;
     CLEANUP_PTR(mcp_free) struct mcp *mcp = calloc(1, sizeof(*mcp));
@@ -263,6 +268,9 @@ int mcp_start(struct broker *broker, int socket_fd, struct mcp **ret_mcp, struct
     int r = loop_timer_new(broker_loop(broker), on_resume, mcp, &mcp->resume);
     if (r < 0)
         return err_set(err, -r, "cannot make a timer");
+    r = mcp_http_new(broker, &mcp->http);
+    if (r < 0)
+        return err_set(err, -r, "out of memory");
     evutil_make_socket_nonblocking(fd);
     mcp->listener =
         evconnlistener_new(loop_base(broker_loop(broker)), on_accept, mcp, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -273,6 +281,8 @@ int mcp_start(struct broker *broker, int socket_fd, struct mcp **ret_mcp, struct
     r = broker_on_actions_changed(broker, on_actions_changed, mcp);
     if (r < 0)
         return err_set(err, -r, "out of memory");
+    mcp->web = web;
+    web_mount(web, mcp_http_serve, mcp->http);
     *ret_mcp = TAKE_PTR(mcp);
     return 0;
 }
@@ -285,6 +295,9 @@ void mcp_free(struct mcp *mcp)
         return;
     while ((client = TAILQ_FIRST(&mcp->clients)))
         client_free(client);
+    if (mcp->web)
+        web_mount(mcp->web, NULL, NULL);
+    mcp_http_free(mcp->http);
     if (mcp->listener)
         evconnlistener_free(mcp->listener);
     loop_timer_free(mcp->resume);

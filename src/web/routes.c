@@ -22,7 +22,7 @@ static const struct route ROUTES[] = {
     { "POST", "/v1/actions/preview", api_action_preview, ROUTE_OWNER },
     { "POST", "/v1/actions/install", api_action_install, ROUTE_OWNER },
     { "POST", "/v1/actions/validate", api_action_validate, ROUTE_OWNER },
-    { "POST", "/v1/actions/{}/run", api_action_run, ROUTE_AGENT },
+    { "POST", "/v1/actions/{}/run", api_action_run, ROUTE_AGENT, .watched = true },
     { "GET", "/v1/actions/{}", api_action_get, ROUTE_OWNER },
     { "PATCH", "/v1/actions/{}", api_action_patch, ROUTE_OWNER },
     { "DELETE", "/v1/actions/{}", api_action_remove, ROUTE_OWNER },
@@ -55,6 +55,8 @@ static const struct route ROUTES[] = {
     { "GET", "/v1/events", NULL, ROUTE_OWNER, .stream = true },
     { "GET", "/v1/config", api_config_list, ROUTE_OWNER },
     { "PATCH", "/v1/config", api_config_patch, ROUTE_OWNER },
+    { "GET", "/mcp", NULL, ROUTE_SESSION, .mounted = true },
+    { "POST", "/mcp", NULL, ROUTE_SESSION, .mounted = true },
 };
 
 /* Matches one path against one pattern; a capture is copied to `name`. */

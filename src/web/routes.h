@@ -10,9 +10,10 @@
 #include <stddef.h>
 
 enum route_who {
-    ROUTE_OPEN,  /* anybody who reaches the door */
-    ROUTE_OWNER, /* the owner only */
-    ROUTE_AGENT, /* the owner, and a session's token */
+    ROUTE_OPEN,    /* anybody who reaches the door */
+    ROUTE_OWNER,   /* the owner only */
+    ROUTE_AGENT,   /* the owner, and a session's token */
+    ROUTE_SESSION, /* a session's token only */
 };
 
 struct route {
@@ -20,8 +21,10 @@ struct route {
     const char *path;
     api_fn *function;
     enum route_who who;
-    bool stream; /* the answer does not end: events.h; no function */
-    bool page;   /* for a browser: the query is passed on as it came, the answer becomes a page */
+    bool stream;  /* the answer does not end: events.h; no function */
+    bool page;    /* for a browser: the query is passed on as it came, the answer becomes a page */
+    bool watched; /* it may take long: its client's end is told to the broker */
+    bool mounted; /* answered by whoever called web_mount(); no function */
 };
 
 #define ROUTE_NAME_MAX 512

@@ -13,8 +13,10 @@
 #include "base/magic.h"
 #include "broker/api.h"
 #include "loop/loop.h"
+#include "session/session.h"
 #include "web/assets.h"
 #include "web/events.h"
+#include "web/exchange.h"
 #include "web/guard.h"
 #include "web/page.h"
 #include "web/routes.h"
@@ -38,12 +40,11 @@
 
 #include "base/banned.h"
 
-#define WEB_MAGIC      0x57454231u
-#define DOOR_MAGIC     0x57444f52u
-#define REQUEST_MAGIC  0x57524551u
+#define WEB_MAGIC     0x57454231u
+#define DOOR_MAGIC    0x57444f52u
+#define REQUEST_MAGIC 0x57524551u
 
-#define IDLE_TIMEOUT_S 60
-#define RECOUNT_MS     1000
+#define RECOUNT_MS    1000
 /* Descriptors up to which the owner's own socket accepts: clients of the other doors cannot use them up. */
 #define OWNER_CEILING (4 * LIMIT_CLIENTS)
 #define WAIT_MAX_MS   3600000
@@ -51,7 +52,7 @@
 struct web_request {
     uint32_t magic;
     struct web *web;
-    struct evhttp_request *http;
+    struct exchange *exchange;
     struct api_reply *reply;
     bool page; /* answered with a page */
     TAILQ_ENTRY(web_request) link;
@@ -74,6 +75,8 @@ struct web {
     struct door doors[2]; /* 0: owner's socket, 1: TCP */
     struct loop_timer *recount;
     struct events *events;
+    web_mount_fn *mount; /* NULL: nothing is served there */
+    void *mount_userdata;
     TAILQ_HEAD(, web_request) waiting;
 };
 
@@ -159,19 +162,35 @@ static void send_asset(struct evhttp_request *http, const struct asset *asset)
         evbuffer_free(out);
 }
 
+static void request_free(struct web_request *request)
+{
+    TAILQ_REMOVE(&request->web->waiting, request, link);
+    request->magic = 0;
+    free(request);
+}
+
 /* The broker's answer to a request that waited. */
 static void on_reply(void *userdata, int status, json_t *body)
 {
     struct web_request *request = MAGIC_CAST(struct web_request, userdata, REQUEST_MAGIC);
+    struct evhttp_request *http = exchange_take(request->exchange);
 
-    TAILQ_REMOVE(&request->web->waiting, request, link);
     if (request->page)
-        send_page(request->http, status, body);
+        send_page(http, status, body);
     else
-        send_json(request->http, status, body);
+        send_json(http, status, body);
     json_decref(body);
-    request->magic = 0;
-    free(request);
+    request_free(request);
+}
+
+/* Nobody waits for the answer any more; what runs or waits for a person goes on. */
+static void on_client_gone(void *userdata)
+{
+    struct web_request *request = MAGIC_CAST(struct web_request, userdata, REQUEST_MAGIC);
+    struct api_reply *reply = request->reply;
+
+    request_free(request);
+    api_reply_abandon(reply);
 }
 
 /* ---- reading a request ---- */
@@ -319,19 +338,24 @@ static void call_api(
     const struct door *door, struct evhttp_request *http, const struct route *route, const struct api_request *request)
 {
     struct web_request *waiting = calloc(1, sizeof(*waiting));
-    struct api_reply *reply = waiting ? api_reply_new(on_reply, waiting) : NULL;
+    struct exchange *exchange = waiting ? exchange_new(http) : NULL;
+    struct api_reply *reply = exchange ? api_reply_new(on_reply, waiting) : NULL;
 
     if (!reply) {
+        if (exchange)
+            exchange_drop(exchange);
         free(waiting);
         send_error(http, 503, "out_of_memory", "the daemon is out of memory");
         return;
     }
     waiting->magic = REQUEST_MAGIC;
     waiting->web = door->web;
-    waiting->http = http;
+    waiting->exchange = exchange;
     waiting->reply = reply;
     waiting->page = route->page;
     TAILQ_INSERT_TAIL(&door->web->waiting, waiting, link);
+    if (route->watched)
+        exchange_watch(exchange, on_client_gone, waiting);
     route->function(door->web->broker, request, reply);
 }
 
@@ -391,6 +415,18 @@ static void serve_events(const struct door *door, struct evhttp_request *http)
     }
 }
 
+/* A session's own: another folder answers. */
+static void serve_mount(const struct door *door, struct evhttp_request *http, const struct session *session)
+{
+    const struct web *web = door->web;
+    struct exchange *exchange = web->mount ? exchange_new(http) : NULL;
+
+    if (exchange)
+        web->mount(web->mount_userdata, exchange, session->id);
+    else
+        send_error(http, 503, "not_ready", "this path is not served now");
+}
+
 /* True when the path is one of the web app's and was answered. */
 static bool serve_asset(const struct door *door, struct evhttp_request *http, const char *path)
 {
@@ -432,6 +468,11 @@ static void on_request(struct evhttp_request *http, void *userdata)
         send_error(http, 405, "method_not_allowed", "the path does not take this method");
     } else if (request.role == API_AGENT && route->who == ROUTE_OWNER) {
         send_error(http, 403, "forbidden", "a session's token may list and run actions and collect its own results");
+    } else if (request.role == API_OWNER && route->who == ROUTE_SESSION) {
+        send_error(
+            http, 403, "not_an_agent", "this path is for agents: it takes a session's token, which POST /v1/sessions gives");
+    } else if (route->mounted) {
+        serve_mount(door, http, request.session);
     } else if (route->stream) {
         serve_events(door, http);
     } else {
@@ -552,7 +593,7 @@ static int door_open(struct door *door, struct web *web, bool tcp, int fd, struc
                                                  EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_OPTIONS);
     evhttp_set_max_headers_size(door->server, LIMIT_HTTP_HEADER_BYTES);
     evhttp_set_max_body_size(door->server, LIMIT_API_BODY_BYTES);
-    evhttp_set_timeout(door->server, IDLE_TIMEOUT_S);
+    evhttp_set_timeout(door->server, EXCHANGE_IDLE_S);
     evhttp_set_gencb(door->server, on_request, door);
     evhttp_set_bevcb(door->server, on_accept, door);
     if (!evhttp_bind_listener(door->server, door->listener))
@@ -593,6 +634,12 @@ int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **
     return 0;
 }
 
+void web_mount(struct web *web, web_mount_fn *fn, void *userdata)
+{
+    web->mount = fn;
+    web->mount_userdata = userdata;
+}
+
 void web_stop(struct web *web)
 {
     loop_timer_stop(web->recount);
@@ -607,9 +654,8 @@ void web_free(struct web *web)
     if (!web)
         return;
     while ((request = TAILQ_FIRST(&web->waiting))) {
-        TAILQ_REMOVE(&web->waiting, request, link);
-        api_reply_abandon(request->reply);
-        free(request);
+        exchange_drop(request->exchange);
+        on_client_gone(request);
     }
     events_free(web->events);
     for (size_t i = 0; i < ARRAY_LEN(web->doors); i++) {

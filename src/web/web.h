@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 struct broker;
+struct exchange;
 struct web;
 
 /*
@@ -17,6 +18,12 @@ struct web;
  * *ret_port is the TCP port in use. The broker writes daemon.json afterwards.
  */
 int web_start(struct broker *broker, int socket_fd, unsigned port, struct web **ret_web, unsigned *ret_port, struct err *err);
+/*
+ * What a folder above answers itself, by the rows of the table that say so (src/mcp: /mcp). It gets the exchange, which is
+ * then its own, and the id of the session that asks. NULL: no longer.
+ */
+typedef void web_mount_fn(void *userdata, struct exchange *exchange, const char *session_id);
+void web_mount(struct web *web, web_mount_fn *fn, void *userdata);
 /* Stops accepting; requests that run are still answered until web_free. */
 void web_stop(struct web *web);
 void web_free(struct web *web);
