@@ -4,9 +4,10 @@
  * them. Static and libc only, so that it starts at once and runs in any
  * container that has the socket mounted.
  *
- * A launcher gives it a session by AILERON_SESSION_TOKEN and
- * AILERON_AGENT_SOCKET. Started by hand it opens one of its own, starting the
- * daemon if need be, and ends it when the agent goes.
+ * A launcher gives it a session by AILERON_AGENT_SOCKET and the token, which
+ * AILERON_SESSION_TOKEN holds, or the file that AILERON_SESSION_FILE names: then
+ * it stands in nobody's environment. Started by hand it opens one of its own,
+ * starting the daemon if need be, and ends it when the agent goes.
  */
 #include "base/err.h"
 #include "base/home.h"
@@ -147,19 +148,45 @@ static int run_given(const char *token, const char *socket_path)
     struct err err = ERR_INIT;
 
     if (!socket_path || !*socket_path) {
-        err_set(&err, EINVAL, "AILERON_SESSION_TOKEN is set, AILERON_AGENT_SOCKET is not");
+        err_set(&err, EINVAL, "there is a session's token, but AILERON_AGENT_SOCKET is not set");
         return fail(&err);
     }
-    if (strlen(token) >= RELAY_TOKEN_MAX || token[strcspn(token, "\r\n")]) {
-        err_set(&err, EINVAL, "AILERON_SESSION_TOKEN is no token");
+    if (token[strcspn(token, "\r\n")]) {
+        err_set(&err, EINVAL, "the session's token is no token");
         return fail(&err);
     }
     return carry(socket_path, token);
 }
 
+/* The launcher's token; "" when there is none. */
+static int given_token(char out[RELAY_TOKEN_MAX], struct err *err)
+{
+    const char *token = getenv("AILERON_SESSION_TOKEN"), *path = getenv("AILERON_SESSION_FILE");
+    CLEANUP_CLOSE int fd = -1;
+    ssize_t n;
+
+    out[0] = '\0';
+    if (token && *token) {
+        if (snprintf(out, RELAY_TOKEN_MAX, "%s", token) >= RELAY_TOKEN_MAX)
+            return err_set(err, EINVAL, "AILERON_SESSION_TOKEN is no token");
+        return 0;
+    }
+    if (!path || !*path)
+        return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, out, RELAY_TOKEN_MAX - 1);
+    if (n < 0)
+        return err_errno(err, errno, "cannot read the session's token from %s", path);
+    out[n] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    return out[0] ? 0 : err_set(err, EINVAL, "there is no token in %s", path);
+}
+
 int main(int argc, char *argv[])
 {
-    const char *token = getenv("AILERON_SESSION_TOKEN"), *agent = NULL;
+    char token[RELAY_TOKEN_MAX];
+    const char *agent = NULL;
+    struct err err = ERR_INIT;
 
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the token is in our memory */
     if (argc == 2 && !strcmp(argv[1], "--version")) {
@@ -176,7 +203,9 @@ int main(int argc, char *argv[])
         fputs(USAGE, stderr);
         return 2;
     }
-    if (token && *token)
+    if (given_token(token, &err) < 0)
+        return fail(&err);
+    if (token[0])
         return run_given(token, getenv("AILERON_AGENT_SOCKET"));
     return run_own(agent);
 }
