@@ -44,7 +44,7 @@ bool approval_is_over(const struct approval *approval)
 
 bool approval_holds(const struct approval *approval)
 {
-    return !approval->repeatable && (is_one_of(approval, LIVE) || (is_one_of(approval, ENDED) && !approval->collected_unix_ms));
+    return !approval->repeatable && (is_one_of(approval, LIVE) || !approval->collected_unix_ms);
 }
 
 /* ---- hashes ---- */
@@ -206,8 +206,10 @@ bool approval_recover(struct approval *approval, int64_t now)
 
 bool approval_forget(struct approval *approval, int64_t after_ms, int64_t now)
 {
-    if (!approval->collected_unix_ms || now - approval->collected_unix_ms < after_ms || (!approval->card && !approval->result))
+    if (!approval->collected_unix_ms || now - approval->collected_unix_ms < after_ms ||
+        (!approval->asked && !approval->card && !approval->result))
         return false;
+    json_replace(&approval->asked, NULL);
     json_replace(&approval->card, NULL);
     json_replace(&approval->result, NULL);
     json_replace(&approval->difference, NULL);
@@ -246,9 +248,20 @@ static const struct {
     const char *name;
     size_t at;
 } values[] = {
+    { "asked", offsetof(struct approval, asked) },
     { "card", offsetof(struct approval, card) },
     { "result", offsetof(struct approval, result) },
     { "difference", offsetof(struct approval, difference) },
+};
+
+static const struct {
+    const char *name;
+    size_t at;
+} flags[] = {
+    { "repeatable", offsetof(struct approval, repeatable) },
+    { "unattended", offsetof(struct approval, unattended) },
+    { "confined", offsetof(struct approval, confined) },
+    { "client_gone", offsetof(struct approval, client_gone) },
 };
 
 json_t *approval_to_json(const struct approval *approval)
@@ -274,10 +287,9 @@ json_t *approval_to_json(const struct approval *approval)
         if (value)
             r = json_object_set(json, values[i].name, value);
     }
-    if (r == 0 && approval->client_gone)
-        r = json_object_set_new(json, "client_gone", json_true());
-    if (r == 0 && approval->repeatable)
-        r = json_object_set_new(json, "repeatable", json_true());
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(flags); i++)
+        if (*(const bool *) (base + flags[i].at))
+            r = json_object_set_new(json, flags[i].name, json_true());
     return r < 0 ? NULL : TAKE_PTR(json);
 }
 
@@ -330,8 +342,8 @@ int approval_from_json(const json_t *json, struct approval **ret_approval, struc
 
         memcpy((char *) approval + values[i].at, &value, sizeof value);
     }
-    approval->client_gone = json_is_true(json_object_get(json, "client_gone"));
-    approval->repeatable = json_is_true(json_object_get(json, "repeatable"));
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        *(bool *) ((char *) approval + flags[i].at) = json_is_true(json_object_get(json, flags[i].name));
     *ret_approval = TAKE_PTR(approval);
     return 0;
 }
@@ -340,6 +352,7 @@ void approval_free(struct approval *approval)
 {
     if (!approval)
         return;
+    json_decref(approval->asked);
     json_decref(approval->card);
     json_decref(approval->result);
     json_decref(approval->difference);

@@ -45,19 +45,22 @@ enum approval_refusal {
 struct approval {
     char id[ULID_ID_MAX]; /* "apr_…" */
     enum approval_state state;
-    char session_id[ULID_ID_MAX];     /* "" = the owner */
-    char seal[SHA256_TAGGED_MAX];     /* of what is shown and what would run */
-    char same[SHA256_TAGGED_MAX];     /* of session, action and operation arguments: what "the same call" means */
-    char key[APPROVAL_KEY_MAX];       /* idempotency key; "" = none */
-    json_t *card;                     /* what a person sees and what is run, sealed; NULL once it was forgotten */
-    json_t *result;                   /* body of the run's answer, with "output" or "error"; NULL */
-    json_t *difference;               /* what is other than when it was asked before; NULL */
+    char session_id[ULID_ID_MAX]; /* "" = the owner */
+    char seal[SHA256_TAGGED_MAX]; /* of what is shown and what would run */
+    char same[SHA256_TAGGED_MAX]; /* of session, action and operation arguments: what "the same call" means */
+    char key[APPROVAL_KEY_MAX];   /* idempotency key; "" = none */
+    json_t *asked;                /* the call as it came, to be rendered again; NULL once it was forgotten */
+    json_t *card;       /* what a person sees and what is run, sealed; NULL once it was forgotten, or when nobody is asked */
+    json_t *result;     /* body of the run's answer, with "output" or "error"; NULL */
+    json_t *difference; /* what is other than when it was asked before; NULL */
     char reason[APPROVAL_REASON_MAX]; /* of a denial, or why it was cancelled; "" = none */
     int64_t requested_unix_ms, expires_unix_ms;
     int64_t decided_unix_ms, finished_unix_ms, collected_unix_ms, resolved_unix_ms; /* 0: not yet */
     char before[ULID_ID_MAX]; /* the last one that did the same and was collected; "" = none */
     int64_t before_unix_ms;
     bool repeatable; /* idempotent by its own word: holds no second call of the same back */
+    bool unattended; /* nobody is asked: it runs from the beginning, and is here so that it happens once */
+    bool confined;   /* asked by an agent that cannot decide itself */
     bool client_gone;
 };
 

@@ -13,7 +13,7 @@
 #include "base/banned.h"
 
 #define READ_BYTES ((size_t) 256 * 1024)
-#define LINES_KEPT 64 /* fewer lines of history are not worth a new file */
+#define LINES_KEPT 4096 /* fewer lines of history are not worth a new file */
 
 struct journal {
     char *path;
@@ -45,6 +45,15 @@ static int line_take(struct journal *journal, struct queue *queue, const char *l
     struct approval *approval = NULL;
     int r = json_parse(line, len, JSON_LIMITS(JOURNAL_LINE_MAX), &json, err);
 
+    if (r == 0 && json_is_true(json_object_get(json, "dropped"))) {
+        const char *id = json_get_str(json, "id");
+
+        approval = id ? queue_find(queue, id) : NULL;
+        if (approval)
+            queue_withdraw(queue, approval);
+        journal->lines++;
+        return 0;
+    }
     if (r == 0)
         r = approval_from_json(json, &approval, err);
     if (r == 0 && queue_load(queue, approval) < 0)
@@ -174,6 +183,21 @@ static int line_make(const struct approval *approval, struct buf *line)
     return r < 0 ? r : buf_add_char(line, '\n');
 }
 
+static int line_append(struct journal *journal, const struct buf *line, struct err *err)
+{
+    int r = file_write_full(journal->fd, line->data, line->len);
+
+    if (r < 0) {
+        /* Half a line must not stand before the next one. If not even this works, the next start cuts it. */
+        if (ftruncate(journal->fd, journal->end) < 0)
+            return err_errno(err, errno, "cannot write %s, nor undo that", journal->path);
+        return err_errno(err, -r, "cannot write %s", journal->path);
+    }
+    journal->end += (off_t) line->len;
+    journal->lines++;
+    return 0;
+}
+
 int journal_write(struct journal *journal, const struct approval *approval, struct err *err)
 {
     CLEANUP(buf_free) struct buf line = BUF_INIT(JOURNAL_LINE_MAX);
@@ -181,16 +205,16 @@ int journal_write(struct journal *journal, const struct approval *approval, stru
 
     if (r < 0)
         return err_set(err, -r, r == -E2BIG ? "the approval is too large to be kept" : "out of memory");
-    r = file_write_full(journal->fd, line.data, line.len);
-    if (r < 0) {
-        /* Half a line must not stand before the next one. If not even this works, the next start cuts it. */
-        if (ftruncate(journal->fd, journal->end) < 0)
-            return err_errno(err, errno, "cannot write %s, nor undo that", journal->path);
-        return err_errno(err, -r, "cannot write %s", journal->path);
-    }
-    journal->end += (off_t) line.len;
-    journal->lines++;
-    return 0;
+    return line_append(journal, &line, err);
+}
+
+int journal_drop(struct journal *journal, const char *id, struct err *err)
+{
+    CLEANUP(buf_free) struct buf line = BUF_INIT(JOURNAL_LINE_MAX);
+
+    if (buf_printf(&line, "{\"id\":\"%s\",\"dropped\":true}\n", id) < 0)
+        return err_set(err, ENOMEM, "out of memory");
+    return line_append(journal, &line, err);
 }
 
 struct copy {
@@ -208,12 +232,13 @@ static bool copy_one(struct approval *approval, void *userdata)
     return copy->r == 0;
 }
 
-int journal_compact(struct journal *journal, const struct queue *queue, struct err *err)
+int journal_compact(struct journal *journal, const struct queue *queue, bool now, struct err *err)
 {
+    size_t most = now ? queue_len(queue) : 2 * queue_len(queue) + LINES_KEPT;
     struct copy copy = { BUF_INIT(SIZE_MAX / 4), 0, 0 };
     int r = 0;
 
-    if (journal->lines < 2 * queue_len(queue) + LINES_KEPT)
+    if (journal->lines <= most)
         return 0;
     queue_visit(queue, copy_one, &copy);
     r = copy.r < 0 ? err_set(err, ENOMEM, "out of memory")

@@ -23,9 +23,14 @@ DEFINE_CLEANUP_PTR(struct journal, journal_close)
 
 /* Appends the record as it is now. A failed write is undone and returned (-ENOSPC …): then there must be no effect. */
 int journal_write(struct journal *journal, const struct approval *approval, struct err *err);
+/* Appends that this id is not there any more. */
+int journal_drop(struct journal *journal, const char *id, struct err *err);
 /* The file to fdatasync; it changes when the journal is compacted, so dup it for a thread. */
 int journal_fd(const struct journal *journal);
-/* Writes a new file with one line a record, durably, when at least half of the lines are history. 0 also when there was nothing to do. */
-int journal_compact(struct journal *journal, const struct queue *queue, struct err *err);
+/*
+ * Writes a new file with one line a record, durably: when most of the lines are history and there are many, or, with `now`, whenever
+ * any is. 0 also when there was nothing to do.
+ */
+int journal_compact(struct journal *journal, const struct queue *queue, bool now, struct err *err);
 
 #endif

@@ -219,13 +219,20 @@ static void before_note(const struct queue *queue, struct approval *approval)
     const struct node *node = NULL;
 
     TAILQ_FOREACH(node, &queue->nodes, link)
-    if (node->approval->collected_unix_ms && node->approval->state != APPROVAL_DENIED &&
-        node->approval->state != APPROVAL_EXPIRED && node->approval->state != APPROVAL_CANCELLED &&
+    if ((node->approval->state == APPROVAL_COMPLETED || node->approval->state == APPROVAL_UNKNOWN) &&
         !strcmp(node->approval->same, approval->same)) {
         memcpy(approval->before, node->approval->id, sizeof approval->before);
         approval->before_unix_ms = node->approval->finished_unix_ms;
         return;
     }
+}
+
+static void text_copy(char *to, size_t size, const char *from)
+{
+    size_t len = strnlen(from ? from : "", size - 1);
+
+    memcpy(to, from ? from : "", len);
+    to[len] = '\0';
 }
 
 static struct approval *approval_new(const struct queue *queue, const struct queue_request *request, int64_t now)
@@ -235,31 +242,43 @@ static struct approval *approval_new(const struct queue *queue, const struct que
     if (!approval)
         return NULL;
     ulid_new("apr_", now, approval->id);
-    approval->state = APPROVAL_PENDING;
+    approval->state = request->unattended ? APPROVAL_RUNNING : APPROVAL_PENDING;
     approval->repeatable = request->repeatable;
+    approval->unattended = request->unattended;
+    approval->confined = request->confined;
     approval->requested_unix_ms = now;
     approval->expires_unix_ms = now + queue->limits.expiry_ms;
-    memcpy(approval->session_id, request->session_id, strnlen(request->session_id, sizeof approval->session_id - 1) + 1);
-    memcpy(approval->seal, request->seal, strnlen(request->seal, sizeof approval->seal - 1) + 1);
-    memcpy(approval->same, request->same, strnlen(request->same, sizeof approval->same - 1) + 1);
-    if (request->key)
-        memcpy(approval->key, request->key, strnlen(request->key, sizeof approval->key - 1) + 1);
+    text_copy(approval->session_id, sizeof approval->session_id, request->session_id);
+    text_copy(approval->seal, sizeof approval->seal, request->seal);
+    text_copy(approval->same, sizeof approval->same, request->same);
+    text_copy(approval->key, sizeof approval->key, request->key);
     return approval;
 }
 
-/* What is there already and answers this call, or NULL. */
-static struct approval *same_find(
-    struct queue *queue, const struct queue_request *request, const struct approval *like, int *ret_answer)
+static int same_find(const struct queue *queue, const struct approval *like, struct approval **ret_approval)
 {
     const struct node *node = like->key[0] ? tree_find(&queue->by_key, like, compare_key) : NULL;
+    int answer = QUEUE_SAME;
 
-    if (node) {
-        *ret_answer = strcmp(node->approval->same, like->same) == 0 ? QUEUE_SAME : QUEUE_OTHER;
-        return node->approval;
-    }
-    node = request->repeatable ? NULL : tree_find(&queue->by_same, like, compare_same);
-    *ret_answer = QUEUE_SAME;
-    return node ? node->approval : NULL;
+    if (node && strcmp(node->approval->same, like->same) != 0)
+        answer = QUEUE_OTHER;
+    if (!node && !like->repeatable)
+        node = tree_find(&queue->by_same, like, compare_same);
+    if (!node)
+        return QUEUE_NEW;
+    *ret_approval = node->approval;
+    return answer;
+}
+
+int queue_same(const struct queue *queue, const char *session_id, const char *key, const char *same, bool repeatable,
+    struct approval **ret_approval)
+{
+    struct approval like = { .repeatable = repeatable };
+
+    text_copy(like.session_id, sizeof like.session_id, session_id);
+    text_copy(like.key, sizeof like.key, key);
+    text_copy(like.same, sizeof like.same, same);
+    return same_find(queue, &like, ret_approval);
 }
 
 static int room_check(struct queue *queue, const char *session_id)
@@ -275,27 +294,28 @@ int queue_request(struct queue *queue, const struct queue_request *request, int6
 {
     CLEANUP_PTR(approval_free) struct approval *approval = approval_new(queue, request, now);
     CLEANUP_JSON json_t *card = request->card;
+    CLEANUP_JSON json_t *asked = request->asked;
     struct approval *there = NULL;
     struct node *node = NULL;
     int r = 0;
 
     if (!approval)
         return -ENOMEM;
-    there = same_find(queue, request, approval, &r);
-    if (there) {
-        *ret_approval = there;
-        return r;
-    }
-    r = room_check(queue, request->session_id);
+    r = same_find(queue, approval, ret_approval);
     if (r != QUEUE_NEW)
         return r;
-    before_note(queue, approval);
+    r = request->unattended ? QUEUE_NEW : room_check(queue, request->session_id);
+    if (r != QUEUE_NEW)
+        return r;
+    if (!request->unattended)
+        before_note(queue, approval);
     approval->card = TAKE_PTR(card);
+    approval->asked = TAKE_PTR(asked);
     there = approval;
     r = node_add(queue, TAKE_PTR(approval), &node);
     if (r < 0)
         return r;
-    if (pending_count(queue, node, true) < 0 || (!request->repeatable && hold(queue, node, true) < 0)) {
+    if (pending_count(queue, node, !request->unattended) < 0 || (!request->repeatable && hold(queue, node, true) < 0)) {
         node_drop(queue, node);
         return -ENOMEM;
     }

@@ -32,8 +32,11 @@ struct queue_request {
     const char *session_id; /* "" = the owner */
     const char *key;        /* idempotency key; NULL */
     const char *seal, *same;
-    json_t *card;    /* taken */
+    json_t *asked;   /* taken */
+    json_t *card;    /* taken; NULL when nobody is asked */
     bool repeatable; /* idempotent by its own word: a second call of the same is a call of its own */
+    bool unattended; /* nobody is asked: the record begins as a running one */
+    bool confined;
 };
 
 enum queue_answer {
@@ -48,7 +51,10 @@ enum queue_answer {
  * A gated call: QUEUE_NEW or QUEUE_SAME with the record, which stays the queue's; QUEUE_NEW is not on disk yet. A negative errno is -ENOMEM.
  */
 int queue_request(struct queue *queue, const struct queue_request *request, int64_t now, struct approval **ret_approval);
-/* A QUEUE_NEW whose receipt could not be written: as if it had not been asked. */
+/* What queue_request() would say, as far as it is there already: QUEUE_SAME or QUEUE_OTHER with the record, else QUEUE_NEW. */
+int queue_same(const struct queue *queue, const char *session_id, const char *key, const char *same, bool repeatable,
+    struct approval **ret_approval);
+/* A QUEUE_NEW whose receipt could not be written, or one that nothing depends on any more: as if it had not been asked. */
 void queue_withdraw(struct queue *queue, struct approval *approval);
 
 /* NULL when there is none. */

@@ -52,7 +52,9 @@ static void close_both(struct both *both)
 
 static struct approval *ask(struct both *both, const char *same)
 {
-    const struct queue_request request = { "ses_a", NULL, "sha256:seal", same, json_pack("{s:s}", "title", same), false };
+    const struct queue_request request = {
+        .session_id = "ses_a", .seal = "sha256:seal", .same = same, .card = json_pack("{s:s}", "title", same)
+    };
     struct approval *approval = NULL;
 
     assert_int_equal(queue_request(both->queue, &request, 1000, &approval), QUEUE_NEW);
@@ -179,11 +181,11 @@ static void test_compaction(void **state)
     assert_int_equal(open_both(&both, &err), 0);
     approval = ask(&both, "1");
     memcpy(id, approval->id, sizeof id);
-    assert_int_equal(journal_compact(both.journal, both.queue, &err), 0);
+    assert_int_equal(journal_compact(both.journal, both.queue, true, &err), 0);
     for (int i = 0; i < 200; i++)
         assert_int_equal(journal_write(both.journal, approval, &err), 0);
     assert_int_equal(stat(path, &before), 0);
-    assert_int_equal(journal_compact(both.journal, both.queue, &err), 0);
+    assert_int_equal(journal_compact(both.journal, both.queue, true, &err), 0);
     assert_int_equal(stat(path, &after), 0);
     assert_true(after.st_size * 100 < before.st_size);
     ask(&both, "2");

@@ -59,7 +59,9 @@ static const struct queue_limits limits = { 100, 100, HOUR, HOUR, 100 };
 
 static void ask(struct world *world)
 {
-    const struct queue_request request = { "ses_a", NULL, seals[world->truth], "same", json_object(), false };
+    const struct queue_request request = {
+        .session_id = "ses_a", .seal = seals[world->truth], .same = "same", .card = json_object()
+    };
     struct approval *approval = NULL;
     int r = queue_request(world->queue, &request, world->time, &approval);
 

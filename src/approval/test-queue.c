@@ -24,7 +24,12 @@ static struct queue *make(void)
 static int ask_with(struct queue *queue, const char *session, const char *same, const char *key, bool repeatable, int64_t now,
     struct approval **ret_approval)
 {
-    const struct queue_request request = { session, key, "sha256:seal", same, json_pack("{s:s}", "title", same), repeatable };
+    const struct queue_request request = { .session_id = session,
+        .key = key,
+        .seal = "sha256:seal",
+        .same = same,
+        .card = json_pack("{s:s}", "title", same),
+        .repeatable = repeatable };
 
     *ret_approval = NULL;
     return queue_request(queue, &request, now, ret_approval);

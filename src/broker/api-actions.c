@@ -2,7 +2,7 @@
  * Actions over the API: listing, showing, enabling, removing, validating, running.
  */
 #include "broker/broker.h"
-#include "broker/call.h"
+#include "broker/run.h"
 #include "broker/install.h"
 
 #include "base/json.h"
@@ -265,5 +265,5 @@ void api_action_run(struct broker *broker, const struct api_request *request, st
     else if (request->session && json_object_get(request->body, "as"))
         api_reply_error(reply, 403, "forbidden", "which binding is used is the owner's choice", NULL);
     else
-        call_start(broker, request, reply);
+        run_start(broker, request, reply);
 }

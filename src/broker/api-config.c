@@ -1,6 +1,7 @@
 /*
  * Settings over the API: listed with rule and default, changed all or nothing.
  */
+#include "broker/approvals.h"
 #include "broker/broker.h"
 
 #include "base/json.h"
@@ -24,6 +25,7 @@ static void apply(struct broker *broker)
     log_set_level(broker->settings.log_level);
     if (allow_private)
         keeper_configure(broker->keeper, allow_private, broker->settings.auto_lock_s);
+    approvals_configure(broker->approvals);
     broker_fetcher_renew(broker);
     notify_set_command(broker->notify, broker->settings.notify_command);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "broker/approvals.h"
 #include "broker/log.h"
 #include "store/store.h"
 
@@ -49,7 +50,7 @@ static json_t *counts(struct broker *broker)
     pool_stats(broker->pool, &stats);
     return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "actions", (int) list.len, "actions_enabled", (int) enabled,
         "connectors", (int) json_array_size(connectors), "sessions_open", (int) sessions_open(broker), "calls_running",
-        (int) broker->calls_len, "workers", (int) stats.workers, "approvals_pending", 0);
+        (int) broker->calls_len, "workers", (int) stats.workers, "approvals_pending", (int) approvals_pending(broker->approvals));
 }
 
 static json_t *overrides(const struct broker_flags *flags)
@@ -85,6 +86,11 @@ static json_t *degraded(struct broker *broker)
     if (trouble) {
         snprintf(text, sizeof text, "the audit log cannot be written (%s), so no action runs", trouble);
         add_degraded(list, text, "make room on the disk of the home folder; actions run again by themselves");
+    }
+    if (approvals_trouble(broker->approvals)) {
+        snprintf(text, sizeof text, "approvals.jsonl cannot be written (%s), so nothing new is asked or approved",
+            approvals_trouble(broker->approvals));
+        add_degraded(list, text, "make room on the disk of the home folder");
     }
     if (!broker->confined.landlock_abi)
         add_degraded(list, "the kernel has no Landlock, so file access is limited less than it could be",

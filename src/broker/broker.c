@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/magic.h"
+#include "broker/approvals.h"
 #include "broker/call.h"
 #include "broker/log.h"
 #include "broker/plan.h"
@@ -62,6 +63,7 @@ void broker_actions_changed(struct broker *broker)
 {
     json_decref(broker->tools);
     broker->tools = NULL;
+    approvals_look(broker->approvals);
     for (size_t i = 0; i < broker->changed_len; i++)
         broker->changed[i].fn(broker->changed[i].userdata);
 }
@@ -322,6 +324,9 @@ static void on_keeper_changed(void *userdata)
         log_warn("development overrides are active; aileron status names them");
     broker->overrides_told = keeper_overrides_active(broker->keeper);
     broker_fetcher_renew(broker);
+    approvals_look(broker->approvals);
+    if (broker->running && keeper_vault_state(broker->keeper) == KEEPER_VAULT_UNLOCKED)
+        approvals_unlocked(broker->approvals);
     broker_event(broker, "vault", json_pack("{s:s}", "state", vault_state_name(keeper_vault_state(broker->keeper))));
 }
 
@@ -565,6 +570,8 @@ int broker_new(const struct broker_flags *flags, struct broker **ret_broker, str
         r = catalog_new(broker->loop, broker->home->path, on_catalog_changed, broker, &broker->catalog, err);
     if (!r)
         r = load_sessions(broker, err);
+    if (!r)
+        r = approvals_new(broker, &broker->approvals, err);
     if (r < 0) {
         log_error("the daemon cannot start: %s", err->message);
         tell_ready(broker, err);
@@ -587,6 +594,7 @@ void broker_free(struct broker *broker)
     if (!broker)
         return;
     close_doors(broker);
+    approvals_free(broker->approvals);
     keeper_link_free(broker->keeper);
     notify_free(broker->notify);
     pool_free(broker->pool);

@@ -28,6 +28,7 @@
 #define BROKER_CHANGED_MAX 8
 #define DEV_CONNECT_TO_MAX 64
 
+struct approvals;
 struct call;
 struct plans;
 struct web;
@@ -69,6 +70,7 @@ struct broker {
     struct acquire_context acquire; /* what getting a release needs */
     struct plans *plans;
     struct notify *notify; /* runs notify.command */
+    struct approvals *approvals;
     struct web *web;
     struct web_keys *web_keys; /* of signed-in browsers */
     struct {

@@ -121,7 +121,7 @@ void call_http_abandon(struct call *call)
 /* Hands the request to the keeper; what cannot be handed over fails here. */
 static void forward(struct call *call, const struct request *request)
 {
-    const struct action_step *step = &call->entry->action->steps[call->step];
+    const struct action_step *step = call_step(call);
     int64_t left = call->deadline_ms - clock_boot_ms() - KEEPER_MARGIN_MS;
     const struct keeper_request out = {
         .connector = call->connector->manifest->name,
@@ -157,7 +157,7 @@ static void forward(struct call *call, const struct request *request)
 /* Allowed by manifest and action? If not, it is on record before the guest hears of it. */
 static bool is_allowed(struct call *call, const struct request *request)
 {
-    const struct action_step *step = &call->entry->action->steps[call->step];
+    const struct action_step *step = call_step(call);
     struct err err = ERR_INIT;
     const char *boundary;
 

@@ -1,6 +1,6 @@
 /*
- * What must hold before a call or one of its steps may begin: the action is
- * enabled and its arguments fit, the connector is the pinned one, a binding is chosen.
+ * What must hold before a step may begin: the connector is the pinned one, and a binding is chosen, the approved one if there was
+ * an approval.
  */
 #include "broker/call.h"
 
@@ -14,43 +14,6 @@
 #include <string.h>
 
 #include "base/banned.h"
-
-static bool render_steps(struct call *call, const json_t *args, struct failure *failure)
-{
-    const struct action *action = call->entry->action;
-    struct err err = ERR_INIT;
-
-    if (action_check_args(action, args, &err) < 0) {
-        failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
-        return false;
-    }
-    for (size_t i = 0; i < action->steps_len; i++)
-        if (action_render_step(action, i, args, &call->rendered[i], &err) < 0) {
-            failure_set(failure, FAILURE_BAD_INPUT, "%s", err.message);
-            return false;
-        }
-    return true;
-}
-
-bool call_is_admitted(struct call *call, const json_t *args, struct failure *failure)
-{
-    const struct action *action = call->entry->action;
-
-    if (!catalog_is_enabled(call->broker->catalog, action->name)) {
-        failure_set(failure, FAILURE_CAPABILITY_DENIED,
-            "the action %s is disabled; `aileron action enable %s` enables it; nothing was done", action->name, action->name);
-        failure->boundary = "action";
-        return false;
-    }
-    if (!render_steps(call, args, failure))
-        return false;
-    if (action->gated) {
-        failure_set(failure, FAILURE_APPROVAL_DENIED,
-            "the action %s needs a person's approval, which this version cannot ask for yet; nothing was done", action->name);
-        return false;
-    }
-    return true;
-}
 
 /* What puts the right files back. */
 static void say_how_to_restore(const struct action_require *require, struct failure *failure)
@@ -170,13 +133,21 @@ void call_fail_locked(const struct keeper_link *keeper, struct failure *failure)
     fail_for_reason(failure, "vault_locked");
 }
 
+/* What was approved was shown with its account: no other one takes its place. */
+static bool is_sealed_binding(const struct call *call)
+{
+    const char *sealed = json_string_value(json_array_get(call->bindings, call->step));
+
+    return !call->bindings || (sealed && !strcmp(sealed, call->binding));
+}
+
 bool call_choose_binding(struct call *call, struct failure *failure)
 {
     const struct manifest *manifest = call->connector->manifest;
     const struct keeper_link *keeper = call->broker->keeper;
     const char *kind = credential_kind_name(manifest->credential);
 
-    if (manifest->credential == CREDENTIAL_NONE)
+    if (manifest->credential == CREDENTIAL_NONE && is_sealed_binding(call))
         return true;
     enum binding_choice choice = BINDING_NONE;
     if (keeper_is_there(keeper))
@@ -191,8 +162,11 @@ bool call_choose_binding(struct call *call, struct failure *failure)
         fail_unusable(call, choice, failure);
     } else if (keeper_vault_state(keeper) != KEEPER_VAULT_UNLOCKED) {
         call_fail_locked(keeper, failure);
+    } else if (!is_sealed_binding(call)) {
+        failure_set(failure, FAILURE_BINDING_FAILED,
+            "another binding is the default now than the one that was approved; nothing was done");
+        fail_for_reason(failure, "changed");
     } else {
-        call_receipt_binding(call);
         return true;
     }
     if (choice == BINDING_NONE || choice == BINDING_AMBIGUOUS)
@@ -200,9 +174,33 @@ bool call_choose_binding(struct call *call, struct failure *failure)
     return false;
 }
 
+bool call_look(struct broker *broker, struct catalog_entry *entry, size_t step, const char *wanted,
+    char ret_binding[BINDING_NAME_MAX], struct failure *failure)
+{
+    struct call probe = { .broker = broker,
+        .entry = entry,
+        .steps = entry->action->steps,
+        .steps_len = entry->action->steps_len,
+        .step = step,
+        .wanted_binding = (char *) wanted };
+    bool found = call_find_connector(&probe, failure) && call_choose_binding(&probe, failure);
+
+    connector_unref(probe.connector);
+    snprintf(ret_binding, BINDING_NAME_MAX, "%s", probe.binding);
+    return found;
+}
+
+void call_fail_disabled(const char *action, struct failure *failure)
+{
+    failure_set(failure, FAILURE_CAPABILITY_DENIED,
+        "the action %s is disabled; `aileron action enable %s` enables it; nothing was done", action, action);
+    failure->boundary = "action";
+}
+
 int call_make_input(struct call *call)
 {
-    CLEANUP_JSON json_t *input = json_pack("{s:s, s:O}", "op", call_step(call)->op, "args", call->rendered[call->step]);
+    CLEANUP_JSON json_t *input =
+        json_pack("{s:s, s:O}", "op", call_step(call)->op, "args", json_array_get(call->arguments, call->step));
 
     buf_reset(&call->input);
     return input ? json_write(input, &call->input) : -ENOMEM;

@@ -15,21 +15,26 @@
 int call_payload_make(struct call *call)
 {
     const struct action *action = call->entry->action;
-    const struct action_step *step = &action->steps[call->step];
+    const struct action_step *step = call_step(call);
 
     json_decref(call->payload);
     call->payload = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "aileron.action.name", action->name,
         "aileron.action.version", action->version, "aileron.action.hash", call->entry->hash, "aileron.connector.fqn",
         step->require->name, "aileron.connector.version", step->require->version, "aileron.connector.hash", step->require->hash,
         "aileron.connector.op", step->op, "aileron.execution.id", call->execution_id, "aileron.execution.step", step->id,
-        "aileron.execution.disposition", "unattended");
+        "aileron.execution.disposition", call->approval_id[0] ? "approved" : "unattended");
+    if (call->payload && call->approval_id[0])
+        json_object_set_new(call->payload, "aileron.approval.id", json_string(call->approval_id));
     if (call->payload && call->binding[0])
         json_object_set_new(call->payload, "aileron.binding.name", json_string(call->binding));
     return call->payload ? 0 : -ENOMEM;
 }
 
+/* A preview leaves none: the receipt of the request names its hash. */
 static int append(struct call *call, const char *type, json_t *payload, char ret_id[ULID_ID_MAX], struct err *err)
 {
+    if (call->purpose == CALL_PREVIEW && strncmp(type, "binding.", 8))
+        return 0;
     const struct receipt receipt = {
         .type = type,
         .session_id = call->session_id[0] ? call->session_id : NULL,

@@ -22,11 +22,12 @@ bool call_step_says_idempotent(const struct call *call)
 
 static bool may_retry(const struct call *call, const struct failure *failure)
 {
+    bool approved = call->approval_id[0] != '\0';
     bool idempotent = call_step(call)->has_idempotent ? call_step(call)->idempotent : call->connector->manifest->idempotent;
 
     if (!failure->retriable || call->retried >= LIMIT_RETRIES || call->broker->stopping)
         return false;
-    return idempotent && (!call->unsafe_may_have_left || call_step_says_idempotent(call));
+    return idempotent && ((!approved && !call->unsafe_may_have_left) || call_step_says_idempotent(call));
 }
 
 static double random_fraction(void)

@@ -61,11 +61,10 @@ static void call_free(struct call *call)
     LIST_REMOVE(call, link);
     broker->calls_len--;
     loop_timer_free(call->timer);
-    for (size_t i = 0; call->rendered && i < call->entry->action->steps_len; i++)
-        json_decref(call->rendered[i]);
-    free(call->rendered);
+    json_decref(call->arguments);
+    json_decref(call->bindings);
     catalog_entry_unref(call->entry);
-    json_decref(call->steps);
+    json_decref(call->done);
     json_decref(call->output);
     free(call->actor_id);
     free(call->wanted_binding);
@@ -74,30 +73,50 @@ static void call_free(struct call *call)
         broker_drained(broker);
 }
 
-static struct call *call_new(struct broker *broker, const struct api_request *request, struct catalog_entry *entry)
+/* The preview's operation as a step of its own. */
+static void preview_step_make(struct call *call)
+{
+    const struct action *action = call->entry->action;
+
+    call->preview = (struct action_step){ .id = (char *) "preview",
+        .connector = action->steps[0].connector,
+        .op = action->preview->op,
+        .require = action->steps[0].require,
+        .has_read_only = true,
+        .read_only = true };
+    call->steps = &call->preview;
+    call->steps_len = 1;
+}
+
+static struct call *call_new(struct broker *broker, const struct call_spec *spec)
 {
     struct call *call = calloc(1, sizeof *call);
-    const char *wanted = json_get_str(request->body, "as");
 
     if (!call)
         return NULL;
     call->magic = CALL_MAGIC;
     call->broker = broker;
-    call->entry = entry;
-    entry->refs++;
+    call->purpose = spec->purpose;
+    call->entry = spec->entry;
+    call->entry->refs++;
+    call->steps = spec->entry->action->steps;
+    call->steps_len = spec->entry->action->steps_len;
+    if (spec->purpose == CALL_PREVIEW)
+        preview_step_make(call);
     call->last_retry_after_ms = -1;
     call->input = (struct buf) BUF_INIT(LIMIT_ARGS_BYTES + 4 * KIB);
     LIST_INSERT_HEAD(&broker->calls, call, link);
     broker->calls_len++;
-    call->steps = json_array();
-    call->rendered = calloc(entry->action->steps_len, sizeof *call->rendered);
-    call->actor = request->session ? AUDIT_AGENT : AUDIT_HUMAN;
-    call->actor_id = strdup(request->session ? request->session->agent : "owner");
-    if (request->session)
-        snprintf(call->session_id, sizeof call->session_id, "%s", request->session->id);
-    if (wanted)
-        call->wanted_binding = strdup(wanted);
-    if (!call->steps || !call->rendered || !call->actor_id || (wanted && !call->wanted_binding)) {
+    call->done = json_array();
+    call->arguments = json_incref((json_t *) spec->steps);
+    call->bindings = spec->bindings ? json_incref((json_t *) spec->bindings) : NULL;
+    call->actor = spec->actor;
+    call->actor_id = strdup(spec->actor_id);
+    snprintf(call->session_id, sizeof call->session_id, "%s", spec->session_id);
+    snprintf(call->approval_id, sizeof call->approval_id, "%s", spec->approval_id);
+    if (spec->wanted_binding)
+        call->wanted_binding = strdup(spec->wanted_binding);
+    if (!call->done || !call->actor_id || (spec->wanted_binding && !call->wanted_binding)) {
         call_free(call);
         return NULL;
     }
@@ -117,13 +136,27 @@ static int call_timer_set(struct call *call, int64_t delay_ms)
 
 /* --- endings --- */
 
-static void call_answer(struct call *call, int status, json_t *body)
+/* Takes the body. The record has gone when its end is told, so whoever hears of it may begin anything. */
+static void call_ended(struct call *call, int status, json_t *body_stolen, const struct failure *failure)
 {
-    struct api_reply *reply = TAKE_PTR(call->reply);
+    CLEANUP_JSON json_t *body = body_stolen;
+    const struct call_end end = { status, body, failure };
+    call_end_fn *fn = call->fn;
+    void *userdata = call->userdata;
 
     call->state = CALL_ENDED;
     call_free(call);
-    api_reply_send(reply, status, body);
+    if (fn)
+        fn(&end, userdata);
+}
+
+void call_forget(struct call *call)
+{
+    if (!call)
+        return;
+    call->fn = NULL;
+    if (call->purpose == CALL_PREVIEW)
+        call_free(call);
 }
 
 /* Takes what the failure holds. */
@@ -134,16 +167,14 @@ static void call_failed(struct call *call, struct failure *failure)
         failure->boundary = "runtime";
     if (call->retried)
         failure_detail(failure, "retried", json_integer(call->retried));
-    if (call->entry->action->steps_len > 1)
+    if (call->steps_len > 1)
         failure_detail(failure, "step", json_string(call_step(call)->id));
     failure_detail(failure, "log", json_string(log_path()));
     call_receipt_failed(call, failure);
     log_info("%s: action %s failed: %s (%s), receipt %s", call->execution_id, call->entry->action->name,
         failure_class_name(failure->class), failure->boundary, call->audit_id[0] ? call->audit_id : "none");
-    json_t *body = failure_to_json(failure, call->audit_id);
-    int status = failure_http_status(failure->class);
+    call_ended(call, failure_http_status(failure->class), failure_to_json(failure, call->audit_id), failure);
     failure_clear(failure);
-    call_answer(call, status, body);
 }
 
 static void fail_without_receipt(struct call *call, const struct err *err, bool done)
@@ -160,13 +191,13 @@ static void call_succeeded(struct call *call)
 {
     json_t *output = call->output ? json_incref(call->output) : json_object();
     const struct action_require *require = call_step(call)->require;
-    json_t *body = json_pack("{s:s, s:o, s:O, s:s, s:s}", "audit_id", call->audit_id, "output", output, "steps", call->steps,
+    json_t *body = json_pack("{s:s, s:o, s:O, s:s, s:s}", "audit_id", call->audit_id, "output", output, "steps", call->done,
         "connector_version", require->version, "connector_hash", require->hash);
 
     if (body && call->binding[0])
         json_object_set_new(body, "binding", json_string(call->binding));
     log_debug("%s: action %s done, receipt %s", call->execution_id, call->entry->action->name, call->audit_id);
-    call_answer(call, 200, body);
+    call_ended(call, 200, body, NULL);
 }
 
 static void step_succeeded(struct call *call, json_t *output_stolen)
@@ -180,9 +211,9 @@ static void step_succeeded(struct call *call, json_t *output_stolen)
         return;
     }
     json_array_append_new(
-        call->steps, json_pack("{s:s, s:s, s:I, s:i}", "id", call_step(call)->id, "op", call_step(call)->op, "duration_ms",
-                         (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
-    if (call->step + 1 == call->entry->action->steps_len) {
+        call->done, json_pack("{s:s, s:s, s:I, s:i}", "id", call_step(call)->id, "op", call_step(call)->op, "duration_ms",
+                        (json_int_t) (clock_boot_ms() - call->step_started_ms), "retried", (int) call->retried));
+    if (call->step + 1 == call->steps_len) {
         call_succeeded(call);
         return;
     }
@@ -349,6 +380,14 @@ static void on_synced(int result, void *userdata)
     fail_without_receipt(call, &err, false);
 }
 
+/* A preview keeps a person and a caller waiting. */
+static int64_t time_limit_ms(const struct call *call)
+{
+    int64_t limit_ms = (int64_t) call->connector->manifest->wall_time_s * 1000;
+
+    return call->purpose == CALL_PREVIEW && limit_ms > LIMIT_PREVIEW_MS ? LIMIT_PREVIEW_MS : limit_ms;
+}
+
 /* The receipt comes first; of a step that must not happen twice it must be on disk. */
 static void step_start(struct call *call)
 {
@@ -356,7 +395,7 @@ static void step_start(struct call *call)
     int r;
 
     call->step_started_ms = clock_boot_ms();
-    call->deadline_ms = call->step_started_ms + (int64_t) call->connector->manifest->wall_time_s * 1000;
+    call->deadline_ms = call->step_started_ms + time_limit_ms(call);
     r = call_payload_make(call);
     if (!r)
         r = call_receipt_started(call, &err);
@@ -397,6 +436,8 @@ static void step_begin(struct call *call)
         call_failed(call, &failure);
         return;
     }
+    if (call->binding[0])
+        call_receipt_binding(call);
     if (call_make_input(call) < 0) {
         failure_set(&failure, FAILURE_BAD_INPUT, "the arguments are larger than %u MiB", LIMIT_ARGS_BYTES / MIB);
         call_failed(call, &failure);
@@ -412,97 +453,18 @@ static void step_begin(struct call *call)
 
 /* --- the call --- */
 
-static bool is_over_quota(struct broker *broker, const struct api_request *request)
+int call_begin(struct broker *broker, const struct call_spec *spec, call_end_fn *fn, void *userdata, struct call **ret_call)
 {
-    const struct call *call;
-    unsigned same = 0;
+    struct call *call = call_new(broker, spec);
 
-    if (broker->calls_len >= LIMIT_CALLS)
-        return true;
-    if (!request->session)
-        return false;
-    LIST_FOREACH(call, &broker->calls, link)
-    same += !strcmp(call->session_id, request->session->id);
-    return same >= LIMIT_CALLS_PER_SESSION;
-}
-
-#define UNKNOWN "unknown" /* of an action that is not believed */
-
-/* An action whose file or signature is not what it must be: no call comes of it, but a receipt does. */
-static void refuse_entry(struct broker *broker, const struct api_request *request, const struct err *err, struct api_reply *reply)
-{
-    struct failure failure = FAILURE_INIT;
-    char audit_id[ULID_ID_MAX] = "";
-    const char *version = "";
-
-    catalog_refusal(broker->catalog, request->name, err, &failure, &version);
-    CLEANUP_JSON json_t *payload =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b}", "aileron.action.name", request->name,
-            "aileron.action.version", version[0] ? version : UNKNOWN, "aileron.action.hash", UNKNOWN, "aileron.connector.fqn",
-            UNKNOWN, "aileron.connector.version", UNKNOWN, "aileron.connector.hash", UNKNOWN, "aileron.connector.op", UNKNOWN,
-            "aileron.execution.disposition", "unattended", "aileron.execution.duration_ms", 0, "aileron.failure.class",
-            failure_class_name(failure.class), "aileron.failure.boundary", failure.boundary, "aileron.failure.retriable", 0);
-    const struct receipt receipt = { .type = "execution.failed",
-        .session_id = request->session ? request->session->id : NULL,
-        .actor = request->session ? AUDIT_AGENT : AUDIT_HUMAN,
-        .actor_id = request->session ? request->session->agent : "owner",
-        .payload = payload };
-    receipts_append(broker->receipts, &receipt, audit_id, NULL);
-    json_t *body = failure_to_json(&failure, audit_id);
-    int status = failure_http_status(failure.class);
-    failure_clear(&failure);
-    api_reply_send(reply, status, body);
-}
-
-void call_start(struct broker *broker, const struct api_request *request, struct api_reply *reply)
-{
-    CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
-    CLEANUP_JSON json_t *none = NULL;
-    struct failure failure = FAILURE_INIT;
-    struct err err = ERR_INIT;
-    if (request->idempotency_key) {
-        /* Ignored, it would promise what is not kept. */
-        api_reply_error(
-            reply, 501, "not_supported", "this version does not keep the Idempotency-Key's promise, so nothing was done", NULL);
-        return;
-    }
-    int r = catalog_get(broker->catalog, request->name, &entry, &err);
-
-    if (r == -ENOENT) {
-        api_reply_error(reply, 404, "not_found", err.message, "aileron action list shows the installed ones");
-        return;
-    }
-    if (r == -EBADMSG || r == -EKEYREJECTED) {
-        refuse_entry(broker, request, &err, reply);
-        return;
-    }
-    if (r < 0) {
-        api_reply_error(reply, 422, "invalid_action", err.message, "repair the file, or install the action again");
-        return;
-    }
-    bool over = is_over_quota(broker, request);
-    struct call *call = call_new(broker, request, entry);
-    if (!call) {
-        api_reply_error(reply, 500, "out_of_memory", "out of memory", NULL);
-        return;
-    }
-    call->reply = reply;
-    call->step_started_ms = clock_boot_ms();
-    if (request->session) {
-        request->session->calls++;
-        broker_sessions_touched(broker);
-    }
-    const json_t *args = json_object_get(request->body, "args");
-    if (!args)
-        args = none = json_object();
-    if (over) {
-        failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "too many calls are under way at once");
-        failure.boundary = "runtime";
-    }
-    if (over || !call_is_admitted(call, args, &failure))
-        call_failed(call, &failure);
-    else
-        step_begin(call);
+    if (!call)
+        return -ENOMEM;
+    call->fn = fn;
+    call->userdata = userdata;
+    if (ret_call)
+        *ret_call = call;
+    step_begin(call);
+    return 0;
 }
 
 void call_stop_all(struct broker *broker)

@@ -1,7 +1,6 @@
 /*
- * One call of an action, from the checked request to its receipt and answer: an
- * explicit state machine without a thread (DESIGN §2). Every wait is a handle in
- * the record; whatever state it is in, call_free() can end it.
+ * One call of an action, from its final arguments to its receipt and end: an explicit state machine without a thread (DESIGN §2).
+ * Every wait is a handle in the record; whatever state it is in, call_free() can end it. run.h is what decides that a call begins.
  */
 #ifndef BROKER_CALL_H
 #define BROKER_CALL_H
@@ -23,20 +22,52 @@ enum call_state {
     CALL_ENDED,
 };
 
+enum call_purpose {
+    CALL_RUN,
+    CALL_PREVIEW, /* the preview's operation, before anybody consented: it may only read, is bounded in time and leaves no receipt of its own */
+};
+
+/* What is to be run, for whom. Everything is copied or referenced. */
+struct call_spec {
+    enum call_purpose purpose;
+    struct catalog_entry *entry;
+    const char *session_id; /* "" = the owner */
+    enum audit_actor actor;
+    const char *actor_id;
+    const char *wanted_binding; /* NULL: the default one */
+    const json_t *steps;        /* array: each step's final arguments; of a preview its only ones */
+    const json_t *bindings;     /* array: the binding that each step must get, "" = none; NULL: whichever is chosen */
+    const char *approval_id;    /* "" = nobody was asked */
+};
+
+/* How a call ended. Borrowed during the callback. */
+struct call_end {
+    int status;                    /* of HTTP */
+    json_t *body;                  /* {"audit_id","output",…}, or a failure as SPEC §6 has it */
+    const struct failure *failure; /* NULL: it succeeded */
+};
+typedef void call_end_fn(const struct call_end *end, void *userdata);
+
 struct call {
     uint32_t magic;
     struct broker *broker;
     LIST_ENTRY(call) link;
     enum call_state state;
-    struct api_reply *reply;
+    call_end_fn *fn; /* NULL: nobody wants to know */
+    void *userdata;
 
     /* Who asked for what. */
+    enum call_purpose purpose;
     struct catalog_entry *entry;
+    const struct action_step *steps; /* the action's, or `preview` */
+    size_t steps_len;
+    struct action_step preview;
     char session_id[ULID_ID_MAX]; /* "" = the owner */
     char *actor_id;
     enum audit_actor actor;
-    char *wanted_binding; /* NULL */
-    json_t **rendered;    /* each step's final arguments */
+    char *wanted_binding;          /* NULL */
+    json_t *arguments, *bindings;  /* of each step */
+    char approval_id[ULID_ID_MAX]; /* "" = none */
 
     /* The step. */
     size_t step;
@@ -68,27 +99,36 @@ struct call {
     struct loop_timer *timer;
 
     /* What has been done. */
-    json_t *steps, *output;
+    json_t *done, *output;
     char audit_id[ULID_ID_MAX];
 };
 
 #define CALL_MAGIC 0x63616c6cu
 
-/* The one door: answers `reply` once, at once or later. */
-void call_start(struct broker *broker, const struct api_request *request, struct api_reply *reply);
+/*
+ * Begins a call; `fn` once, perhaps before this returns; never after call_forget(). *ret_call is set before `fn` can run, and lives
+ * until then. -ENOMEM: nothing began, and there is no `fn`.
+ */
+int call_begin(struct broker *broker, const struct call_spec *spec, call_end_fn *fn, void *userdata, struct call **ret_call);
+/* Nobody wants to know the end any more; a preview is given up, a run goes on. NULL allowed. */
+void call_forget(struct call *call);
 /* Ends every call with a failure, receipts included: the daemon stops. */
 void call_stop_all(struct broker *broker);
 
 /* The step that runs. */
 static inline const struct action_step *call_step(const struct call *call)
 {
-    return &call->entry->action->steps[call->step];
+    return &call->steps[call->step];
 }
 
 /* call-prepare.c: each false with the failure. */
-bool call_is_admitted(struct call *call, const json_t *args, struct failure *failure);
 bool call_find_connector(struct call *call, struct failure *failure);
 bool call_choose_binding(struct call *call, struct failure *failure);
+/* Whether a step could begin now, and with which binding ("" = none); nothing is begun. */
+bool call_look(struct broker *broker, struct catalog_entry *entry, size_t step, const char *wanted,
+    char ret_binding[BINDING_NAME_MAX], struct failure *failure);
+/* capability_denied of an action that is disabled. */
+void call_fail_disabled(const char *action, struct failure *failure);
 /* binding_failed, reason vault_locked: nothing is lent now. */
 void call_fail_locked(const struct keeper_link *keeper, struct failure *failure);
 /* Makes call->input; -E2BIG when the arguments are too large. */

@@ -187,18 +187,23 @@ static bool auto_lock_is_set(const struct settings *settings)
     return settings->set_auto_lock;
 }
 
-/* In the largest unit that says it exactly. */
-static json_t *auto_lock_value(const struct settings *settings)
+/* In the largest unit that says it exactly; 0 is "off". */
+static json_t *duration_value(unsigned duration_s)
 {
     static const struct {
         unsigned seconds;
         const char *name;
     } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } };
 
-    for (size_t i = 0; settings->auto_lock_s && i < ARRAY_LEN(units); i++)
-        if (settings->auto_lock_s % units[i].seconds == 0)
-            return json_sprintf("%u%s", settings->auto_lock_s / units[i].seconds, units[i].name);
+    for (size_t i = 0; duration_s && i < ARRAY_LEN(units); i++)
+        if (duration_s % units[i].seconds == 0)
+            return json_sprintf("%u%s", duration_s / units[i].seconds, units[i].name);
     return json_string("off");
+}
+
+static json_t *auto_lock_value(const struct settings *settings)
+{
+    return duration_value(settings->auto_lock_s);
 }
 
 static json_t *auto_lock_fallback(void)
@@ -244,6 +249,118 @@ static json_t *notify_value(const struct settings *settings)
     return settings->notify_command ? json_string(settings->notify_command) : json_null();
 }
 
+/* --- approval.expiry --- */
+
+#define EXPIRY_MIN_S 10
+#define EXPIRY_MAX_S (30 * 24 * 3600)
+
+static int expiry_read(struct settings *settings, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    int64_t ms = 0;
+
+    if (!text || clock_parse_duration(text, &ms) < 0 || ms < EXPIRY_MIN_S * 1000 || ms > EXPIRY_MAX_S * 1000LL)
+        return -EINVAL;
+    settings->approval_expiry_s = (unsigned) (ms / 1000);
+    settings->set_approval_expiry = true;
+    return 0;
+}
+
+static void expiry_reset(struct settings *settings)
+{
+    settings->approval_expiry_s = APPROVAL_EXPIRY_DEFAULT_S;
+    settings->set_approval_expiry = false;
+}
+
+static bool expiry_is_set(const struct settings *settings)
+{
+    return settings->set_approval_expiry;
+}
+
+static json_t *expiry_value(const struct settings *settings)
+{
+    return duration_value(settings->approval_expiry_s);
+}
+
+static json_t *expiry_fallback(void)
+{
+    return json_string("24h");
+}
+
+/* --- approval.confirm --- */
+
+static const char *const CONFIRMS[CONFIRM_KINDS] = { "auto", "always", "never" };
+
+static int confirm_read(struct settings *settings, const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    for (size_t i = 0; text && i < ARRAY_LEN(CONFIRMS); i++)
+        if (!strcmp(CONFIRMS[i], text)) {
+            settings->approval_confirm = (enum approval_confirm) i;
+            settings->set_approval_confirm = true;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static void confirm_reset(struct settings *settings)
+{
+    settings->approval_confirm = CONFIRM_AUTO;
+    settings->set_approval_confirm = false;
+}
+
+static bool confirm_is_set(const struct settings *settings)
+{
+    return settings->set_approval_confirm;
+}
+
+static json_t *confirm_value(const struct settings *settings)
+{
+    return json_string(CONFIRMS[settings->approval_confirm]);
+}
+
+static json_t *confirm_fallback(void)
+{
+    return json_string(CONFIRMS[CONFIRM_AUTO]);
+}
+
+/* --- approval.max_pending --- */
+
+#define MAX_PENDING_MOST 20000
+
+static int max_pending_read(struct settings *settings, const json_t *value)
+{
+    json_int_t number = json_integer_value(value);
+
+    if (!json_is_integer(value) || number < 1 || number > MAX_PENDING_MOST)
+        return -EINVAL;
+    settings->approval_max_pending = (unsigned) number;
+    settings->set_approval_max_pending = true;
+    return 0;
+}
+
+static void max_pending_reset(struct settings *settings)
+{
+    settings->approval_max_pending = APPROVAL_MAX_PENDING_DEFAULT;
+    settings->set_approval_max_pending = false;
+}
+
+static bool max_pending_is_set(const struct settings *settings)
+{
+    return settings->set_approval_max_pending;
+}
+
+static json_t *max_pending_value(const struct settings *settings)
+{
+    return json_integer(settings->approval_max_pending);
+}
+
+static json_t *max_pending_fallback(void)
+{
+    return json_integer(APPROVAL_MAX_PENDING_DEFAULT);
+}
+
 static const struct setting SETTINGS[] = {
     { "web.port", "TCP port of the web door on 127.0.0.1, from the next start on; without it the last one used, else any",
         "a port from 1 to 65535", port_read, port_reset, port_is_set, port_value, json_null },
@@ -252,6 +369,14 @@ static const struct setting SETTINGS[] = {
     { "vault.auto_lock", "locks the vault when nothing has used it for so long",
         "\"off\" or a duration from 10s to 30d, like \"15m\" or \"8h\"", auto_lock_read, auto_lock_reset, auto_lock_is_set,
         auto_lock_value, auto_lock_fallback },
+    { "approval.expiry", "how long a call waits for a person before it fails",
+        "a duration from 10s to 30d, like \"2h\" or \"24h\"", expiry_read, expiry_reset, expiry_is_set, expiry_value,
+        expiry_fallback },
+    { "approval.confirm", "when to approve needs the passphrase: auto = unless the call came from a fenced or contained agent",
+        "one of \"auto\", \"always\", \"never\"", confirm_read, confirm_reset, confirm_is_set, confirm_value, confirm_fallback },
+    { "approval.max_pending", "how many calls of one session may wait for a person at once; 20000 in all",
+        "a number from 1 to 20000", max_pending_read, max_pending_reset, max_pending_is_set, max_pending_value,
+        max_pending_fallback },
     { "notify.command",
         "a program of yours that is run when an approval is requested, with its id, the action's name and the review URL",
         "the absolute path of a program, without arguments", notify_read, notify_reset, notify_is_set, notify_value, json_null },
@@ -260,7 +385,7 @@ static const struct setting SETTINGS[] = {
 };
 
 /* Keys of SPEC §12 whose concern does not exist yet. */
-static const char *const LATER[] = { "approval.expiry", "approval.confirm", "approval.max_pending", "network.proxy" };
+static const char *const LATER[] = { "network.proxy" };
 
 static const struct setting *setting_find(const char *key)
 {

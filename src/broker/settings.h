@@ -17,19 +17,30 @@
 
 #define SETTINGS_ALLOW_PRIVATE_MAX 64
 
+/* Whether to approve needs the passphrase (SPEC §12). */
+enum approval_confirm { CONFIRM_AUTO, CONFIRM_ALWAYS, CONFIRM_NEVER, CONFIRM_KINDS };
+
+#define APPROVAL_EXPIRY_DEFAULT_S    (24 * 3600)
+#define APPROVAL_MAX_PENDING_DEFAULT 100
+
 struct settings {
     unsigned web_port; /* 0: the last one used, else any */
     enum log_level log_level;
     char **allow_private; /* "host:port" */
     size_t allow_private_len;
-    unsigned auto_lock_s;                                               /* 0: off */
-    char *notify_command;                                               /* NULL: none */
+    unsigned auto_lock_s; /* 0: off */
+    char *notify_command; /* NULL: none */
+    unsigned approval_expiry_s;
+    enum approval_confirm approval_confirm;
+    unsigned approval_max_pending;                                      /* of a session */
     bool set_web_port, set_log_level, set_allow_private, set_auto_lock; /* said in the file */
+    bool set_approval_expiry, set_approval_confirm, set_approval_max_pending;
 };
 
 #define SETTINGS_INIT                                                                                                            \
     {                                                                                                                            \
-        .log_level = LOG_LEVEL_INFO                                                                                              \
+        .log_level = LOG_LEVEL_INFO, .approval_expiry_s = APPROVAL_EXPIRY_DEFAULT_S,                                             \
+        .approval_max_pending = APPROVAL_MAX_PENDING_DEFAULT                                                                     \
     }
 
 void settings_free(struct settings *settings);

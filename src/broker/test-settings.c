@@ -75,7 +75,10 @@ static void test_errors_name_their_line(void **state)
         { "[notify]\ncommand = \"notify-send\"\n", "config.toml:2:", "absolute path" },
         { "[notify]\ncommand = [\"/bin/sh\", \"-c\"]\n", "config.toml:2:", "without arguments" },
         { "[notify]\ncommand = \"/a\\nb\"\n", "config.toml:2:", "absolute path" },
-        { "[approval]\nexpiry = \"1h\"\n", "config.toml:2:", "no effect" },
+        { "[approval]\nexpiry = \"9s\"\n", "config.toml:2:", "10s to 30d" },
+        { "[approval]\nconfirm = \"no\"\n", "config.toml:2:", "\"never\"" },
+        { "[approval]\nmax_pending = 0\n", "config.toml:2:", "1 to 20000" },
+        { "[network]\nproxy = \"http://x\"\n", "config.toml:2:", "no effect" },
         { "[log\n", "config.toml:1:", "" },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -115,7 +118,7 @@ static void test_change_and_round_trip(void **state)
     assert_int_equal(settings_change(&settings, "web.port", bad, &err), -EINVAL);
     assert_non_null(strstr(err.message, "web.port"));
     assert_int_equal(settings_change(&settings, "no.such", bad, &err), -ENOENT);
-    assert_int_equal(settings_change(&settings, "approval.confirm", bad, &err), -ENOENT);
+    assert_int_equal(settings_change(&settings, "approval.confirm", bad, &err), -EINVAL);
     assert_int_equal(settings_format(&settings, &text), 0);
     assert_int_equal(settings_parse(buf_str(&text), text.len, "config.toml", &again, &err), 0);
     assert_int_equal(again.web_port, 9000);
@@ -177,7 +180,7 @@ static void test_listing(void **state)
     struct settings settings = SETTINGS_INIT;
     json_t *list = settings_to_json(&settings);
 
-    assert_int_equal(json_array_size(list), 5);
+    assert_int_equal(json_array_size(list), 8);
     for (size_t i = 0; i < json_array_size(list); i++) {
         assert_string_equal(json_string_value(json_object_get(json_array_get(list, i), "source")), "default");
         assert_non_null(json_object_get(json_array_get(list, i), "about"));

@@ -1,6 +1,5 @@
 /*
- * The tools that agents see (SPEC §10): enabled actions that this version can
- * run. Made when first asked for, dropped at every change.
+ * The tools that agents see (SPEC §10): the enabled actions. Made when first asked for, dropped at every change.
  */
 #include "broker/broker.h"
 
@@ -46,7 +45,7 @@ const json_t *broker_tools(struct broker *broker)
     for (size_t i = 0; i < list.len; i++) {
         const struct action *action = list.entries[i]->action;
 
-        if (action->gated || !catalog_is_enabled(broker->catalog, action->name))
+        if (!catalog_is_enabled(broker->catalog, action->name))
             continue;
         json_t *tool = tool_json(action);
         if (tool && is_taken(broker->tools, json_get_str(tool, "name"))) {
