@@ -87,9 +87,12 @@ void api_actions_list(struct broker *broker, const struct api_request *request, 
         return;
     }
     json_t *actions = json_array();
-    for (size_t i = 0; i < list.len; i++)
-        if (!agent || catalog_is_enabled(broker->catalog, list.entries[i]->action->name))
+    for (size_t i = 0; i < list.len; i++) {
+        const char *name = list.entries[i]->action->name;
+
+        if (!agent || (catalog_is_enabled(broker->catalog, name) && broker_session_allows(request->session, name)))
             json_array_append_new(actions, row_json(broker, list.entries[i]));
+    }
     json_t *errors = agent ? json_array() : json_incref(list.errors);
     api_reply_send(reply, 200, json_pack("{s:o, s:o}", "actions", actions, "load_errors", errors));
 }

@@ -105,7 +105,7 @@ static int answer_decision(const struct approval *approval, json_t **ret_body)
 
     failure_of_decision(approval, &failure);
     int status = failure_http_status(failure.class);
-    *ret_body = failure_to_json(&failure, NULL);
+    *ret_body = failure_to_json(&failure, json_get_str(approval->result, "audit_id"));
     failure_clear(&failure);
     return status;
 }

@@ -124,7 +124,7 @@ static void on_durable(int result, void *userdata)
         ask_fail_receipt(ask, &err);
         return;
     }
-    broker_event(approvals->broker, "approval", json_pack("{s:s, s:s}", "id", approval->id, "state", "pending"));
+    approvals_tell_people(approvals, approval);
     bool waits = ask->reply && ask->wait_ms;
     if (ask->reply)
         approvals_wait(approvals, approval, ask->wait_ms, true, take_reply(ask));

@@ -23,12 +23,12 @@ struct approvals {
     struct broker *broker;
     struct queue *queue;
     struct journal *journal;
-    struct loop_timer *expiry; /* the next pending one expires */
-    struct loop_timer *look;   /* something may be gone */
-    struct loop_timer *tidy;   /* arguments and results may be forgotten */
-    int64_t expiry_unix_ms;    /* when `expiry` fires; 0: idle */
-    size_t uncollected;        /* ends of unattended ones that nobody took */
-    char trouble[ERR_MESSAGE_MAX];        /* of the journal; "" = none */
+    struct loop_timer *expiry;     /* the next pending one expires */
+    struct loop_timer *look;       /* something may be gone */
+    struct loop_timer *tidy;       /* arguments and results may be forgotten */
+    int64_t expiry_unix_ms;        /* when `expiry` fires; 0: idle */
+    size_t uncollected;            /* ends of unattended ones that nobody took */
+    char trouble[ERR_MESSAGE_MAX]; /* of the journal; "" = none */
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, ask) asks;
     LIST_HEAD(, turn) turns;
@@ -40,6 +40,8 @@ struct approvals {
 int approvals_keep(struct approvals *approvals, const struct approval *approval, struct err *err);
 /* As approvals_keep(), for a change that has happened already: trouble is logged. Listeners are told. */
 void approvals_changed(struct approvals *approvals, struct approval *approval);
+/* It waits for a person now: pages and notify.command hear of it. */
+void approvals_tell_people(struct approvals *approvals, const struct approval *approval);
 /* approval.<what>; `decider`: a person did it, else the daemon; requested ones are the asker's. Not on disk yet. */
 int approvals_receipt(struct approvals *approvals, const struct approval *approval, const char *type, const char *preview_hash,
     char ret_audit_id[ULID_ID_MAX], struct err *err);

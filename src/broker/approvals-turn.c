@@ -183,6 +183,7 @@ static void ask_again(
         log_error("%s asks again without a receipt: %s", approval->id, err.message);
     approvals_changed(approvals, approval);
     approvals_arm_expiry(approvals, approval->expires_unix_ms);
+    approvals_tell_people(approvals, approval);
     approvals_tell_pending(approvals, approval);
     answer_changed(approvals, approval, reply);
 }

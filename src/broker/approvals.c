@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/magic.h"
 #include "broker/log.h"
+#include "broker/notify.h"
 #include "wire/limits.h"
 
 #include <errno.h>
@@ -48,6 +49,17 @@ void approvals_changed(struct approvals *approvals, struct approval *approval)
     if (!approval->unattended)
         broker_event(approvals->broker, "approval",
             json_pack("{s:s, s:s}", "id", approval->id, "state", approval_state_name(approval->state)));
+}
+
+void approvals_tell_people(struct approvals *approvals, const struct approval *approval)
+{
+    struct broker *broker = approvals->broker;
+    const char *action = json_get_str(approval->card, "action");
+    char url[256];
+
+    broker_event(broker, "approval", json_pack("{s:s, s:s}", "id", approval->id, "state", approval_state_name(approval->state)));
+    snprintf(url, sizeof url, "%s/approvals/%s", discovery_facts(broker->discovery)->url, approval->id);
+    notify_send(broker->notify, approval->id, action ? action : "", url);
 }
 
 bool approvals_needs_ticket(const struct approvals *approvals, const struct approval *approval)
