@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_KEY_MAX 48 /* base64 of a public key and NUL */
+#define AUDIT_KEY_MAX  48 /* base64 of a public key and NUL */
+
+#define AUDIT_TEXT_MAX 256 /* of a query, with NUL */
 
 enum audit_actor { AUDIT_HUMAN, AUDIT_AGENT, AUDIT_CONNECTOR, AUDIT_SERVICE };
 
@@ -53,6 +55,7 @@ const char *audit_last_hash(const struct audit_log *log);
 struct audit_query {
     int64_t since_unix_ms, until_unix_ms;           /* 0: open */
     const char *type, *session, *connector, *class; /* NULL: any; type may end in ".*" */
+    const char *text;                               /* what the line holds somewhere; ASCII letters in any case. NULL: any */
     const char *before;                             /* id: only older ones */
     size_t limit;                                   /* 1 to 1000 */
 };

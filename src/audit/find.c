@@ -88,6 +88,7 @@ struct find {
     const struct audit_query *query;
     char since[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX]; /* "" when open */
     char connector[1024], class[128];                  /* what the line must hold somewhere; "" when any */
+    char text[AUDIT_TEXT_MAX];                         /* the same, in small letters */
     bool before_seen;
     json_t *events;
 };
@@ -115,9 +116,38 @@ static bool head_matches(const struct find *find, const struct audit_line *line)
     return !query->session || span_is(&line->session, query->session) || has_suffix(&line->session, query->session);
 }
 
+static char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
+}
+
+static char ascii_upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char) (c - 'a' + 'A') : c;
+}
+
 static bool may_hold(const struct audit_text *text, const char *needle)
 {
     return !needle[0] || memmem(text->text, text->len, needle, strlen(needle)) != NULL;
+}
+
+/* Letters of ASCII count the same in both cases; `wanted` is in small ones and not empty. */
+static bool has_text(const struct audit_text *text, const char *wanted)
+{
+    size_t len = strlen(wanted);
+    const char first[2] = { wanted[0], ascii_upper(wanted[0]) };
+
+    for (size_t at = 0; at + len <= text->len; at++) {
+        size_t more = 1;
+
+        if (text->text[at] != first[0] && text->text[at] != first[1])
+            continue;
+        while (more < len && ascii_lower(text->text[at + more]) == wanted[more])
+            more++;
+        if (more == len)
+            return true;
+    }
+    return false;
 }
 
 static bool payload_has(const json_t *event, const char *key, const char *wanted)
@@ -138,7 +168,8 @@ static int find_see(void *userdata, const struct audit_line *line, const struct 
         find->before_seen = span_is(&line->id, query->before);
         return 0;
     }
-    if (!head_matches(find, line) || !may_hold(text, find->connector) || !may_hold(text, find->class))
+    if (!head_matches(find, line) || !may_hold(text, find->connector) || !may_hold(text, find->class) ||
+        (find->text[0] && !has_text(text, find->text)))
         return 0;
     r = event_parse(text, &event);
     if (r == -ENOMEM)
@@ -163,6 +194,15 @@ static int needle(const char *key, const char *value, char *out, size_t max)
     return snprintf(out, max, "\"%s\":\"%s\"", key, value) < (int) max ? 0 : -EINVAL;
 }
 
+static int lower_text(const char *text, char *out)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    for (size_t i = 0; i <= len && len < AUDIT_TEXT_MAX; i++)
+        out[i] = i < len ? ascii_lower(text[i]) : '\0';
+    return len < AUDIT_TEXT_MAX ? 0 : -EINVAL;
+}
+
 int audit_find(const char *dir, const struct audit_query *query, json_t **ret_events, struct err *err)
 {
     CLEANUP_JSON json_t *events = json_array();
@@ -181,6 +221,8 @@ int audit_find(const char *dir, const struct audit_query *query, json_t **ret_ev
     if (needle("aileron.connector.fqn", query->connector, find.connector, sizeof find.connector) < 0 ||
         needle("aileron.failure.class", query->class, find.class, sizeof find.class) < 0)
         return err_set(err, EINVAL, "the connector or class asked for is too long");
+    if (lower_text(query->text, find.text) < 0)
+        return err_set(err, EINVAL, "the text asked for has more than %d bytes", AUDIT_TEXT_MAX - 1);
     if (query->before)
         walk.oldest_day = NULL;
     r = walk_back(dir, &walk, err);

@@ -75,11 +75,13 @@ static void assert_found(const struct log_fixture *f, char ids[6][ULID_ID_MAX], 
 static void test_queries(void **state)
 {
     struct log_fixture *f = *state;
-    char ids[6][ULID_ID_MAX];
+    char ids[6][ULID_ID_MAX], long_text[AUDIT_TEXT_MAX] = "", too_long_text[AUDIT_TEXT_MAX + 1] = "";
     struct audit_query zero = { .limit = 0 }, many = { .limit = 1001 },
-                       absent = { .limit = 10, .before = "aud_00000000000000000000000000" };
+                       absent = { .limit = 10, .before = "aud_00000000000000000000000000" },
+                       too_long = { .limit = 10, .text = too_long_text };
     CLEANUP_JSON json_t *events = NULL;
 
+    memset(too_long_text, 'x', sizeof too_long_text - 1);
     fill_for_queries(f, ids);
     assert_found(f, ids, (struct audit_query){ .type = NULL }, "543210");
     assert_found(f, ids, (struct audit_query){ .limit = 2 }, "54");
@@ -94,6 +96,13 @@ static void test_queries(void **state)
     assert_found(f, ids, (struct audit_query){ .connector = "local://other" }, "3");
     assert_found(f, ids, (struct audit_query){ .class = "bad_input" }, "2");
     assert_found(f, ids, (struct audit_query){ .class = "bad" }, "");
+    assert_found(f, ids, (struct audit_query){ .text = "BAD_Input" }, "2");
+    assert_found(f, ids, (struct audit_query){ .text = "local://" }, "32");
+    assert_found(f, ids, (struct audit_query){ .text = "local://", .type = "binding.*" }, "3");
+    assert_found(f, ids, (struct audit_query){ .text = "ses_01aaaaaa" }, "421");
+    assert_found(f, ids, (struct audit_query){ .text = "}" }, "543210");
+    assert_found(f, ids, (struct audit_query){ .text = "no such text" }, "");
+    assert_found(f, ids, (struct audit_query){ .text = "" }, "543210");
     assert_found(f, ids, (struct audit_query){ .since_unix_ms = NOON + 2000 }, "5432");
     assert_found(f, ids, (struct audit_query){ .since_unix_ms = NOON + DAY + 1 }, "54");
     assert_found(f, ids, (struct audit_query){ .until_unix_ms = NOON + 2000 }, "10");
@@ -101,6 +110,9 @@ static void test_queries(void **state)
     assert_found(f, ids, (struct audit_query){ .before = ids[3] }, "210");
     assert_found(f, ids, (struct audit_query){ .before = ids[3], .since_unix_ms = NOON + 1000 }, "21");
     assert_found(f, ids, (struct audit_query){ .before = ids[0] }, "");
+    memset(long_text, 'x', sizeof long_text - 1);
+    assert_found(f, ids, (struct audit_query){ .text = long_text }, "");
+    assert_int_equal(audit_find(f->log_dir, &too_long, &events, NULL), -EINVAL);
     assert_int_equal(audit_find(f->log_dir, &zero, &events, NULL), -EINVAL);
     assert_int_equal(audit_find(f->log_dir, &many, &events, NULL), -EINVAL);
     assert_int_equal(audit_find(f->log_dir, &absent, &events, NULL), -ENOENT);

@@ -48,6 +48,7 @@ static const char *read_query(const json_t *query, struct audit_query *ret_query
     ret_query->session = json_get_str(query, "session");
     ret_query->connector = json_get_str(query, "connector");
     ret_query->class = json_get_str(query, "class");
+    ret_query->text = json_get_str(query, "text");
     ret_query->before = json_get_str(query, "before");
     ret_query->limit = LIMIT_DEFAULT;
     if (limit) {
@@ -61,7 +62,7 @@ static const char *read_query(const json_t *query, struct audit_query *ret_query
 
 static const char *unknown_key(const json_t *query)
 {
-    static const char *const known[] = { "since", "until", "type", "session", "connector", "class", "limit", "before" };
+    static const char *const known[] = { "since", "until", "type", "session", "connector", "class", "text", "limit", "before" };
     const char *key;
     json_t *value;
 

@@ -149,7 +149,7 @@ api_fn api_oauth_start;
  * "binding"?,"message"?,"hint"?}, which the HTTP door turns into a page.
  */
 api_fn api_oauth_callback;
-/* {"events":[…]} query: since until type session connector class limit before */
+/* {"events":[…]} query: since until type session connector class text limit before */
 api_fn api_audit_list;
 api_fn api_audit_get;
 /* {"intact":bool,"events","files","where"?,"what"?,"head"}; runs in a child of its own */

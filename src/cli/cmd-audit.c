@@ -83,7 +83,7 @@ static void put_row(struct table *table, const json_t *event)
 
 static int build_query(struct cli *cli, struct buf *path)
 {
-    static const char *const NAMES[] = { "since", "until", "type", "session", "connector", "class", "limit" };
+    static const char *const NAMES[] = { "since", "until", "type", "session", "connector", "class", "text", "limit" };
     int r = buf_add_str(path, "/v1/audit");
 
     for (size_t i = 0; i < ARRAY_LEN(NAMES) && r >= 0; i++)
@@ -137,6 +137,7 @@ const struct command COMMAND_AUDIT_LIST = {
         { "session", 0, "ID", false, "only of this agent session" },
         { "connector", 0, "FQN", false, "only of this connector" },
         { "class", 0, "CLASS", false, "only failures of this class" },
+        { "text", 0, "TEXT", false, "only those that hold this somewhere, in any case" },
         { "limit", 'n', "N", false, "how many, 1 to 1000 (100 when not given)" },
         OPTION_JSON,
     },
