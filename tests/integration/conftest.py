@@ -1,8 +1,10 @@
-"""Fixtures of the tests that install from a forge (test_install*.py)."""
+"""Fixtures of the tests that install from a forge (test_install*.py), and of those in Chromium (test_browser.py, test_web_*.py)."""
 import itertools
+import pathlib
 
 import pytest
 
+from tests.rig.chromium import CHROMIUM, launch
 from tests.rig.forge import Forge, RudeForge
 from tests.rig.shop import Shop
 
@@ -63,5 +65,22 @@ def rude(rude_server):
 def rude_market(built, rude_server, ca):
     made = Shop([], rude_server.connect_to(), ca.path)
     made.start()
+    yield made
+    made.close()
+
+
+# Not of the session: while Playwright runs, no other test of this process can have an event loop of its own.
+@pytest.fixture(scope="module")
+def playwright():
+    api = pytest.importorskip("playwright.sync_api")
+    if not pathlib.Path(CHROMIUM).exists():
+        pytest.skip("Debian's chromium is not installed (scripts/setup test)")
+    with api.sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    made = launch(playwright)
     yield made
     made.close()

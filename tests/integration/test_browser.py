@@ -1,33 +1,10 @@
 """The consent dance as people do it: in Chromium, against the emulated Google and the stand-in; and how the pages look."""
-import os
-import pathlib
-
 import pytest
 
 from tests.integration.test_oauth import binding_of, daemon_url, emulated, flow, played, setup_args, standin  # noqa: F401
+from tests.rig.chromium import LOOKS, Tab, contrast, launch, luminance, shot
 from tests.rig.ports import wait_for
 from tests.rig.workspace import EMAIL
-
-# Where to look at what was seen; without it the pictures go away with the test.
-KEEP = os.environ.get("AILERON_TEST_SCREENSHOTS")
-CHROMIUM = "/usr/bin/chromium"
-
-
-@pytest.fixture(scope="module")
-def playwright():
-    api = pytest.importorskip("playwright.sync_api")
-    if not pathlib.Path(CHROMIUM).exists():
-        pytest.skip("Debian's chromium is not installed (scripts/setup test)")
-    with api.sync_playwright() as running:
-        yield running
-
-
-def launch(playwright, port):
-    """A browser whose resolver knows accounts.google.com as the rig does."""
-    args = [f"--host-resolver-rules=MAP accounts.google.com 127.0.0.1:{port}", "--disable-component-update", "--no-first-run"]
-    if os.geteuid() == 0:
-        args.append("--no-sandbox")
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
 
 
 @pytest.fixture(scope="module")
@@ -42,35 +19,6 @@ def at_standin(playwright, standin):  # noqa: F811
     browser = launch(playwright, standin.port)
     yield browser
     browser.close()
-
-
-class Tab:
-    """A page that remembers what the browser complained of; the rig's authority is not the browser's, so certificates are let be."""
-
-    def __init__(self, browser, **options):
-        self.context = browser.new_context(ignore_https_errors=True, **options)
-        self.page = self.context.new_page()
-        self.complaints, self.requests = [], []
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def _hear(self, message):
-        # A status of 4xx, the page's own or of the icon that nobody has, is no fault of the page.
-        if message.type == "error" and not message.text.startswith("Failed to load resource: the server responded"):
-            self.complaints.append(message.text)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-
-
-def shot(tab, name, tmp_path):
-    folder = pathlib.Path(KEEP) if KEEP else tmp_path
-    folder.mkdir(exist_ok=True)
-    return tab.page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
 def test_consent(emulated, flow, at_emulator):  # noqa: F811
@@ -129,11 +77,6 @@ def test_another_page_cannot_finish_a_flow(played, flow, at_standin, hostile):  
     started.cancel()
 
 
-LOOKS = {"light": {"color_scheme": "light", "viewport": {"width": 1000, "height": 700}},
-         "dark": {"color_scheme": "dark", "viewport": {"width": 1000, "height": 700}},
-         "narrow": {"color_scheme": "light", "viewport": {"width": 320, "height": 600}}}
-
-
 @pytest.mark.parametrize("look", LOOKS)
 def test_how_the_pages_look(played, flow, at_standin, tmp_path, look):  # noqa: F811
     """No scroll bar to the side, enough contrast, one heading; AILERON_TEST_SCREENSHOTS=DIR keeps the pictures."""
@@ -158,16 +101,3 @@ def test_how_the_pages_look(played, flow, at_standin, tmp_path, look):  # noqa: 
             assert (ground < 0.2) == (look == "dark"), name
     for each in (bound, denied, failed):
         each.end()
-
-
-def luminance(text):
-    """WCAG's relative luminance of "rgb(r, g, b)"."""
-    numbers = [float(part) for part in text[text.index("(") + 1:-1].split(",")]
-    if len(numbers) == 4 and numbers[3] == 0:
-        return 1.0  # transparent: the browser's white
-    channels = [n / 255 / 12.92 if n / 255 <= 0.04045 else ((n / 255 + 0.055) / 1.055) ** 2.4 for n in numbers[:3]]
-    return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
-
-
-def contrast(one, other):
-    return (max(one, other) + 0.05) / (min(one, other) + 0.05)

@@ -3,37 +3,44 @@
  * happens.
  */
 import { render } from "../vendor/htm/preact/standalone.module.js";
-import { key, onSignedOut, setKey, signIn } from "./api.js";
+import { Accounts } from "./accounts.js";
+import { Actions } from "./actions.js";
+import { get, key, onSignedOut, setKey, signIn } from "./api.js";
 import { Approval, Approvals } from "./approvals.js";
+import { Audit } from "./audit.js";
 import { connect, listen, liveState } from "./live.js";
-import { Actions, Audit, Bindings, Overview, Sessions } from "./pages.js";
-import { Command, Failure, html, useEffect, useState } from "./ui.js";
+import { Overview } from "./overview.js";
+import { Sessions } from "./sessions.js";
+import { Command, Failure, Notice, html, setWaiting, useEffect, useState, useWaiting } from "./ui.js";
 
+/* Addresses; src/web/assets.c has the same list. */
 const PAGES = [
   ["/", "Overview", Overview], ["/approvals", "Approvals", Approvals], ["/actions", "Actions", Actions],
-  ["/bindings", "Accounts", Bindings], ["/audit", "Audit", Audit], ["/sessions", "Sessions", Sessions],
+  ["/bindings", "Accounts", Accounts], ["/audit", "Audit", Audit], ["/sessions", "Sessions", Sessions],
 ];
+const ONE_APPROVAL = "/approvals/";
 
 function takeCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
-  if (location.hash)
+  if (code !== null)
     history.replaceState(null, "", location.pathname + location.search);
   return code;
 }
 
 function SignIn({ error }) {
   useEffect(() => { document.title = "Sign in · Aileron"; }, []);
-  return html`<main class="signin" id="main"><h1>Sign in</h1>
+  return html`<main class="signin" id="main"><p class="brand">Aileron</p><h1>Sign in</h1>
     <${Failure} of=${error} />
     <p>This page belongs to whoever runs the daemon. To open it signed in, type in a terminal:</p>
     <p><${Command}>aileron open<//></p>
     <p class="faint">A signed-in page stays so until its window is closed or the daemon is started again.</p></main>`;
 }
 
-function usePath() {
-  const [path, setPath] = useState(location.pathname);
+/* The address without its fragment; links of ours are followed without loading the page anew. */
+function useAddress() {
+  const [at, setAt] = useState(location.pathname + location.search);
   useEffect(() => {
-    const go = () => setPath(location.pathname);
+    const go = () => setAt(location.pathname + location.search);
     const click = event => {
       const link = event.target.closest?.("a[href^='/']");
       if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey)
@@ -48,20 +55,45 @@ function usePath() {
     document.addEventListener("click", click);
     return () => { removeEventListener("popstate", go); document.removeEventListener("click", click); };
   }, []);
-  return path;
+  return new URL(at, location.origin);
+}
+
+/* How many wait, for the title of every page; the pages that load it themselves say so too. */
+function useCounting() {
+  useEffect(() => {
+    let timer = null;
+    const ask = () => {
+      timer = null;
+      get("/v1/approvals?status=pending&limit=1").then(({ pending, approvals }) => setWaiting(pending ?? approvals.length), () => {});
+    };
+    ask();
+    const stop = listen(type => {
+      if (type === "state" || type === "approval")
+        timer ??= setTimeout(ask, 150);
+    });
+    return () => { stop(); clearTimeout(timer); };
+  }, []);
+  return useWaiting();
+}
+
+const LIVE = { live: "Live", away: "Not connected", new: "Connecting" };
+
+function Top({ path, live }) {
+  const waiting = useCounting();
+  return html`<header class="top"><a class="brand" href="/">Aileron</a><nav aria-label="Pages">${PAGES.map(([at, name]) => html`<a href=${at}
+    aria-current=${at === path || (at === "/approvals" && path.startsWith(ONE_APPROVAL)) ? "page" : null}>${name}${at === "/approvals" && waiting > 0 && html` <span class="count" aria-label=${`${waiting} waiting`} role="img">${waiting}</span>`}</a>`)}</nav>
+    <span class=${"live " + live}>${LIVE[live]}</span></header>`;
 }
 
 function Shell() {
-  const path = usePath();
+  const { pathname: path, search, searchParams } = useAddress();
   const [live, setLive] = useState(liveState());
   useEffect(() => listen(type => type === "state" && setLive(liveState())), []);
-  const id = path.startsWith("/approvals/") ? decodeURIComponent(path.slice(11)) : null;
+  const id = path.startsWith(ONE_APPROVAL) ? decodeURIComponent(path.slice(ONE_APPROVAL.length)) : null;
   const [, , Current] = PAGES.find(([at]) => at === path) ?? PAGES[0];
-  return html`<a class="skip" href="#title">To the page</a>
-    <header class="top"><a class="brand" href="/">Aileron</a><nav aria-label="Pages">${PAGES.map(([at, name]) => html`<a href=${at}
-      aria-current=${at === path || (id && at === "/approvals") ? "page" : null}>${name}</a>`)}</nav></header>
-    <main id="main"><div role="status">${live === "away" && html`<div class="notice warn">The daemon does not answer; trying again. If it was stopped:
-      <${Command}>aileron daemon start<//></div>`}</div>${id ? html`<${Approval} key=${id} id=${id} />` : html`<${Current} />`}</main>`;
+  return html`<a class="skip" href="#title">To the page</a><${Top} path=${path} live=${live} />
+    <main id="main"><div role="status">${live === "away" && html`<${Notice} tone="warn"><p>The daemon does not answer; trying again. If it was stopped:</p>
+      <${Command}>aileron daemon start<//><//>`}</div>${id ? html`<${Approval} key=${id} id=${id} />` : html`<${Current} key=${path + search} query=${searchParams} />`}</main>`;
 }
 
 function App({ error: first }) {
@@ -72,27 +104,36 @@ function App({ error: first }) {
       setState({ signedIn: false, error: { message: "You are signed out: the daemon was started again, or the key is not known any more." } });
     };
     onSignedOut(out);
-    connect(key(), out).then(shared => {
+    const into = () => connect(key(), out).then(shared => {
       if (!shared || key())
         return;
       setKey(shared);
       setState({ signedIn: true });
     });
+    // An address with a code, pasted over that of this very page.
+    const again = async () => {
+      const code = takeCode();
+      if (!code)
+        return;
+      const error = await trade(code);
+      if (!error)
+        await into();
+      setState({ signedIn: Boolean(key()), error });
+    };
+    into();
+    addEventListener("hashchange", again);
+    return () => removeEventListener("hashchange", again);
   }, []);
   return state.signedIn ? html`<${Shell} />` : html`<${SignIn} error=${state.error} />`;
 }
 
+/* Null, or why the code is none. */
+const trade = code => signIn(code).then(() => null, error => error);
+
 async function start() {
   const code = takeCode();
   const root = document.getElementById("app");
-  let error = null;
-  if (code) {
-    try {
-      await signIn(code);
-    } catch (failed) {
-      error = failed;
-    }
-  }
+  const error = code ? await trade(code) : null;
   root.replaceChildren();
   render(html`<${App} error=${error} />`, root);
 }

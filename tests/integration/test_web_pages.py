@@ -1,0 +1,111 @@
+"""The pages of the web app in Chromium: what they show, how they look, for keyboards and screen readers too."""
+import pytest
+
+from tests.rig.chromium import LOOKS, SignedIn, contrast, luminance, shot
+from tests.rig.home import Home
+from tests.rig.ports import wait_for
+
+PAGES = {"/": "Overview", "/approvals": "Approvals", "/actions": "Actions", "/bindings": "Accounts", "/audit": "Audit", "/sessions": "Sessions"}
+HOSTILE = "<img src=x onerror=alert(1)> \u202egnp.exe \u200bzero p\u0430yp\u0430l"
+
+
+@pytest.fixture(scope="module")
+def home(built):
+    made = Home()
+    made.start()
+    yield made
+    made.close()
+
+
+def test_pages_show_what_is(home, browser):
+    home.api("POST", "/v1/sessions", {"agent": "worker bee", "folder": "/tmp/somewhere"})
+    with SignedIn(browser, home) as tab:
+        for path, title in PAGES.items():
+            tab.visit(path)
+            tab.until(f"document.querySelector('h1').textContent.startsWith('{title}') && document.title === '{title} · Aileron'")
+        assert "worker bee" in tab.page.inner_text("main") and "/tmp/somewhere" in tab.page.inner_text("main")
+        tab.visit("/")
+        wait_for(lambda: "aileron vault init" in tab.page.inner_text("main"), "how to mend it")
+        tab.visit("/audit")
+        tab.page.wait_for_selector("ul.events li")
+        assert "session.started" in tab.page.inner_text("ul.events")
+        tab.page.fill("input[name=type]", "daemon.started")
+        wait_for(lambda: "session.started" not in tab.page.inner_text("ul.events"), "the filter")
+        tab.page.click("ul.events summary")
+        wait_for(lambda: "aileron.daemon.pid" in tab.page.inner_text("ul.events pre"), "one event whole")
+        tab.page.click("text=Check the chain")
+        tab.page.wait_for_selector("text=/chain of \\d+ events is intact/")
+        assert tab.complaints == []
+
+
+def test_hostile_strings(home, browser, tmp_path):
+    home.api("POST", "/v1/sessions", {"agent": HOSTILE, "folder": "/x/<script>alert(2)</script>"})
+    with SignedIn(browser, home, "/sessions") as tab:
+        tab.page.on("dialog", lambda dialog: tab.complaints.append(dialog.message))
+        tab.page.wait_for_selector("text=<img src=x")
+        assert tab.page.locator("main img, main script").count() == 0
+        marks = tab.page.locator("h2 .mark").all_inner_texts()
+        assert marks == ["U+202E", "U+200B", "\u0430", "\u0430"]
+        assert "\u202e" not in tab.page.inner_text("main") and "\u200b" not in tab.page.inner_text("main")
+        shot(tab, "web-hostile", tmp_path)
+        assert tab.complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_how_it_looks(home, browser, tmp_path, look):
+    with SignedIn(browser, home, **LOOKS[look]) as tab:
+        for path, title in PAGES.items():
+            tab.visit(path)
+            tab.until("document.querySelector('main').textContent.length > 20")
+            shot(tab, f"web-{title.lower()}-{look}", tmp_path)
+            width = tab.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= LOOKS[look]["viewport"]["width"], f"{path} is {width} wide"
+            assert tab.page.locator("h1").count() == 1
+            ground, ink = (luminance(tab.page.evaluate(f"getComputedStyle(document.body).{what}")) for what in ("backgroundColor", "color"))
+            assert contrast(ground, ink) >= 4.5 and (ground < 0.2) == (look == "dark")
+        assert tab.complaints == []
+
+
+def test_keyboard_alone(home, browser):
+    with SignedIn(browser, home) as tab:
+        tab.page.wait_for_selector("h1")
+        for _ in range(12):
+            tab.page.keyboard.press("Tab")
+            if tab.page.evaluate("document.activeElement.textContent") == "Sessions":
+                break
+        tab.page.keyboard.press("Enter")
+        wait_for(lambda: tab.page.url.endswith("/sessions"), "the page of sessions")
+        wait_for(lambda: tab.page.evaluate("document.activeElement.id") == "title", "the focus on the new page")
+
+
+def test_actions(probe_home, browser, tmp_path):
+    """What an action may do, its body, enabling and disabling; a switch that is thrown elsewhere moves here too."""
+    name = probe_home.api("GET", "/v1/actions").json()["actions"][0]["name"]
+    with SignedIn(browser, probe_home, "/actions") as tab:
+        card = tab.page.get_by_role("article", name=f"Action {name}", exact=True)
+        switch = card.get_by_role("switch")
+        switch.wait_for()
+        assert switch.get_attribute("aria-checked") == "true" and "local://probe" in card.inner_text()
+        switch.focus()
+        tab.page.keyboard.press("Space")
+        wait_for(lambda: switch.get_attribute("aria-checked") == "false", "the switch")
+        assert probe_home.api("GET", f"/v1/actions/{name}").json()["enabled"] is False
+        probe_home.api("PATCH", f"/v1/actions/{name}", {"enabled": True})
+        wait_for(lambda: switch.get_attribute("aria-checked") == "true", "the other's doing")
+        card.locator("summary").click()
+        wait_for(lambda: "What the agent reads" in card.inner_text() and "sha256:" in card.inner_text(), "the body")
+        shot(tab, "web-action", tmp_path)
+        assert tab.complaints == []
+
+
+def test_accounts(probe_home, browser, tmp_path):
+    with SignedIn(browser, probe_home, "/bindings") as tab:
+        card = tab.page.get_by_role("article", name="Account api_key/probe/me")
+        card.wait_for()
+        wait_for(lambda: "active" in card.inner_text(), "its state")
+        probe_home.cli("vault", "lock", check=0)
+        wait_for(lambda: "aileron vault unlock" in card.inner_text(), "the command that mends it")
+        shot(tab, "web-account", tmp_path)
+        probe_home.unlock()
+        wait_for(lambda: "active" in card.inner_text(), "its state")
+        assert tab.complaints == []
