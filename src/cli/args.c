@@ -147,6 +147,7 @@ int args_parse(
                 return r;
         } else {
             args->words[args->words_len++] = argv[i];
+            only_words = only_words || command->rest;
         }
     }
     r = check_words(command, args, err);

@@ -107,7 +107,7 @@ int cli_finish(struct cli *cli, int code)
 /* What SPEC §11 lists and this version does not have. */
 static bool is_later(const char *word)
 {
-    static const char *const LATER[] = { "launch", "approval", "open" };
+    static const char *const LATER[] = { "approval", "open" };
 
     for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
         if (!strcmp(word, LATER[i]))

@@ -34,6 +34,7 @@ struct command {
     const char *about;    /* one line, no full stop */
     const char *details;  /* paragraphs for `help NAME`; NULL */
     unsigned words_min, words_max;
+    bool rest;                                  /* what follows the first operand is not ours: options too */
     bool passphrase;                            /* may need an open vault: takes --passphrase-file too */
     struct option options[COMMAND_OPTIONS_MAX]; /* ends at the first without a name; read it by command_option() */
     int (*run)(struct cli *cli);                /* returns an exit code; NULL for a group */

@@ -15,6 +15,7 @@
 
 const struct command *const COMMANDS[] = {
     &COMMAND_DEMO,
+    &COMMAND_LAUNCH,
     &COMMAND_STATUS,
     &COMMAND_STOP,
     &COMMAND_SYNC,
