@@ -86,8 +86,7 @@ void api_reply_error(struct api_reply *reply, int status, const char *code, cons
 }
 
 /* Nothing waits for a person before the queue is wired to calls; its own definition takes this one's place. */
-__attribute__((weak)) void api_approval_result(
-    struct broker *broker, const struct api_request *request, struct api_reply *reply)
+__attribute__((weak)) void api_approval_result(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
     api_reply_error(reply, 404, "not_found", "this session has no approval with this id", NULL);
 }

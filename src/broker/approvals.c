@@ -289,8 +289,7 @@ static bool binding_is_gone(const struct broker *broker, const char *name)
         return false;
     json_array_foreach(keeper_bindings(broker->keeper), i, binding)
     {
-        const char *known = json_get_str(binding, "name");
-        const char *status = json_get_str(json_object_get(binding, "labels"), "status");
+        const char *known = json_get_str(binding, "binding"), *status = json_get_str(binding, "status");
 
         if (known && !strcmp(known, name))
             return status && !strcmp(status, "revoked");

@@ -251,7 +251,7 @@ static json_t *notify_value(const struct settings *settings)
 
 /* --- approval.expiry --- */
 
-#define EXPIRY_MIN_S 10
+#define EXPIRY_MIN_S 1
 #define EXPIRY_MAX_S (30 * 24 * 3600)
 
 static int expiry_read(struct settings *settings, const json_t *value)
@@ -370,7 +370,7 @@ static const struct setting SETTINGS[] = {
         "\"off\" or a duration from 10s to 30d, like \"15m\" or \"8h\"", auto_lock_read, auto_lock_reset, auto_lock_is_set,
         auto_lock_value, auto_lock_fallback },
     { "approval.expiry", "how long a call waits for a person before it fails",
-        "a duration from 10s to 30d, like \"2h\" or \"24h\"", expiry_read, expiry_reset, expiry_is_set, expiry_value,
+        "a duration from 1s to 30d, like \"2h\" or \"24h\"", expiry_read, expiry_reset, expiry_is_set, expiry_value,
         expiry_fallback },
     { "approval.confirm", "when to approve needs the passphrase: auto = unless the call came from a fenced or contained agent",
         "one of \"auto\", \"always\", \"never\"", confirm_read, confirm_reset, confirm_is_set, confirm_value, confirm_fallback },

@@ -75,7 +75,7 @@ static void test_errors_name_their_line(void **state)
         { "[notify]\ncommand = \"notify-send\"\n", "config.toml:2:", "absolute path" },
         { "[notify]\ncommand = [\"/bin/sh\", \"-c\"]\n", "config.toml:2:", "without arguments" },
         { "[notify]\ncommand = \"/a\\nb\"\n", "config.toml:2:", "absolute path" },
-        { "[approval]\nexpiry = \"9s\"\n", "config.toml:2:", "10s to 30d" },
+        { "[approval]\nexpiry = \"31d\"\n", "config.toml:2:", "1s to 30d" },
         { "[approval]\nconfirm = \"no\"\n", "config.toml:2:", "\"never\"" },
         { "[approval]\nmax_pending = 0\n", "config.toml:2:", "1 to 20000" },
         { "[network]\nproxy = \"http://x\"\n", "config.toml:2:", "no effect" },

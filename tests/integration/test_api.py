@@ -171,14 +171,6 @@ def test_a_thousand_idle_clients_do_not_shut_out_the_owner(probe_home):
             client.close()
 
 
-def test_an_idempotency_key_is_refused_rather_than_ignored(probe_home, hostile):
-    mark = hostile.mark()
-    body = {"args": args_of(envelope("https://evil.test/do/ok", "POST", body="x"))}
-    answer = probe_home.api("POST", "/v1/actions/probe/run", body, headers={"Idempotency-Key": "key-1"})
-    assert answer.status == 501 and answer.json()["error"]["code"] == "not_supported"
-    assert not hostile.since(mark)
-
-
 def test_no_cookie_authenticates(probe_home):
     token = probe_home.discovery()["token"]
     for headers in ({"Cookie": f"token={token}"}, {"X-Token": token}, {"Authorization": f"Basic {token}"},
