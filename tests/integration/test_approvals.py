@@ -106,7 +106,7 @@ def test_the_first_decision_wins(gated_home, session, hostile):
     mark = hostile.mark()
     for number in range(6):
         ident = session.ask("gated", effect(f"race {number}"))
-        both = [background(lambda yes=yes: decide(gated_home, ident, approved=yes).status) for yes in (True, False, True)]
+        both = [background(lambda yes=yes, ident=ident: decide(gated_home, ident, approved=yes).status) for yes in (True, False, True)]
         statuses = sorted(item.join() for item in both)
         assert statuses == [200, 409, 409]
         state = wait_state(gated_home, ident, "completed", "denied")["state"]
