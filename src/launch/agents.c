@@ -49,7 +49,11 @@ static void claude_arguments(const struct agent_facts *facts, struct words *argv
     words_addf(argv, "--allowedTools=%smcp__aileron__*", facts->fenced ? "Bash," : "");
 }
 
-/* One override for the whole table, so that nothing of a server of the same name in the user's file is left in it. */
+/*
+ * One override for the whole table, so that nothing of a server of the same name in the user's file is left in it. --no-daemon: else the
+ * full-screen form hands the work to a background server that all sessions of the user share. That one stands outside of the fence, was
+ * started without our tools, and outlives the session.
+ */
 static void codex_arguments(const struct agent_facts *facts, struct words *argv)
 {
     CLEANUP_FREE char *relay = quoted(facts->relay);
@@ -60,6 +64,7 @@ static void codex_arguments(const struct agent_facts *facts, struct words *argv)
         argv->failed = true;
         return;
     }
+    words_add(argv, "--no-daemon");
     words_add(argv, "-c");
     words_addf(argv,
         "mcp_servers.aileron={command=%s,args=[],env={AILERON_AGENT_SOCKET=%s,AILERON_SESSION_FILE=%s},required=true,"

@@ -57,11 +57,12 @@ static void test_codex(void **state)
     struct words argv = { 0 };
 
     agent_find("codex")->arguments(&FACTS, &argv);
-    assert_string_equal(argv.list[0], "-c");
-    assert_non_null(strstr(argv.list[1], "command=\"/opt/a \\\"b\\\"/aileron-mcp\""));
-    assert_non_null(strstr(argv.list[1], "required=true"));
-    assert_non_null(strstr(argv.list[1], "tool_timeout_sec=3600"));
-    assert_non_null(strstr(argv.list[1], "default_tools_approval_mode=\"approve\""));
+    assert_string_equal(argv.list[0], "--no-daemon");
+    assert_string_equal(argv.list[1], "-c");
+    assert_non_null(strstr(argv.list[2], "command=\"/opt/a \\\"b\\\"/aileron-mcp\""));
+    assert_non_null(strstr(argv.list[2], "required=true"));
+    assert_non_null(strstr(argv.list[2], "tool_timeout_sec=3600"));
+    assert_non_null(strstr(argv.list[2], "default_tools_approval_mode=\"approve\""));
     words_free(&argv);
 }
 

@@ -138,8 +138,8 @@ def test_codex_is_told_by_overrides(probe, tmp_path):
     codex = FakeAgent(tmp_path, name="codex")
     launch(probe, codex, "codex", "exec", "-c", "x=1", "do it", check=0)
     argv = codex.note()["argv"]
-    assert argv[1] == "-c" and argv[2].startswith("mcp_servers.aileron={") and argv[3:] == ["exec", "-c", "x=1", "do it"]
-    server = tomllib.loads(argv[2])["mcp_servers"]["aileron"]
+    assert argv[1:3] == ["--no-daemon", "-c"] and argv[3].startswith("mcp_servers.aileron={") and argv[4:] == ["exec", "-c", "x=1", "do it"]
+    server = tomllib.loads(argv[3])["mcp_servers"]["aileron"]
     assert server["command"] == str(paths.RELAY) and server["required"] is True and server["tool_timeout_sec"] == 3600
     assert server["default_tools_approval_mode"] == "approve" and server["startup_timeout_sec"] == 60
     assert set(server["env"]) == {"AILERON_AGENT_SOCKET", "AILERON_SESSION_FILE"}
