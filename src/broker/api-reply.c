@@ -84,9 +84,3 @@ void api_reply_error(struct api_reply *reply, int status, const char *code, cons
     json_t *body = json_pack("{s:{s:s, s:O, s:s*}}", "error", "code", code, "message", text, "hint", hint && *hint ? hint : NULL);
     api_reply_send(reply, status, body);
 }
-
-/* Nothing waits for a person before the queue is wired to calls; its own definition takes this one's place. */
-__attribute__((weak)) void api_approval_result(struct broker *broker, const struct api_request *request, struct api_reply *reply)
-{
-    api_reply_error(reply, 404, "not_found", "this session has no approval with this id", NULL);
-}

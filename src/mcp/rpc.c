@@ -159,7 +159,7 @@ int rpc_handle_json(struct rpc_peer *peer, const json_t *message)
     const char *version = json_get_str(message, "jsonrpc");
 
     if (!broker_session_by_id(peer->broker, peer->session_id)) {
-        rpc_send_error(peer, NULL, RPC_SESSION_ENDED, "this session has ended");
+        rpc_send_error(peer, id_is_good(id) ? id : NULL, RPC_SESSION_ENDED, "this session has ended");
         return -EACCES;
     }
     if (!method && (json_object_get(message, "result") || json_object_get(message, "error")))

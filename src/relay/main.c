@@ -1,13 +1,14 @@
 /*
  * aileron-mcp: what an agent starts to speak MCP with Aileron over stdin and
- * stdout. It carries lines to agent.sock and back and understands nothing of
- * them. Static and libc only, so that it starts at once and runs in any
- * container that has the socket mounted.
+ * stdout. It carries lines to agent.sock and back, and answers itself only what the daemon cannot. Static
+ * and libc only, so that it starts at once and runs in any container that has the socket mounted.
  *
  * A launcher gives it a session by AILERON_AGENT_SOCKET and the token, which
  * AILERON_SESSION_TOKEN holds, or the file that AILERON_SESSION_FILE names: then
  * it stands in nobody's environment. Started by hand it opens one of its own,
- * starting the daemon if need be, and ends it when the agent goes.
+ * starting the daemon if need be, and ends it when the agent goes. A daemon that goes
+ * later is not started again: who stopped it may have meant it.
+ */
  */
 #include "base/err.h"
 #include "base/home.h"
@@ -64,27 +65,27 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Carries lines until it is over; the exit code. */
+/* Carries messages until it is over; the exit code. */
 static int carry(const char *socket_path, const char *token)
 {
-    char line[RELAY_TOKEN_MAX + 2];
+    char why[PUMP_WHY_MAX];
     struct err err = ERR_INIT;
-    CLEANUP_CLOSE int fd = relay_connect(socket_path, &err);
-    struct pump pump = {
-        .in = STDIN_FILENO, .out = STDOUT_FILENO, .daemon = fd, .first_line = line, .stop = &stopped, .quiet_ms = QUIET_MS
+    const struct pump pump = {
+        .in = STDIN_FILENO,
+        .out = STDOUT_FILENO,
+        .socket_path = socket_path,
+        .token = token,
+        .stop = &stopped,
+        .quiet_ms = QUIET_MS,
     };
 
-    if (fd < 0)
-        return fail(&err);
-    snprintf(line, sizeof(line), "%s\n", token);
     catch_signals();
-    switch (pump_run(&pump)) {
+    switch (pump_run(&pump, why)) {
     case PUMP_AGENT_DONE:
     case PUMP_SIGNAL:
         return 0;
-    case PUMP_DAEMON_GONE:
-        err_set(&err, EPIPE, "the daemon closed the connection");
-        err_hint(&err, "aileron daemon logs; start the agent's MCP server again");
+    case PUMP_REFUSED:
+        err_set(&err, EACCES, "%s", why);
         return fail(&err);
     default:
         err_errno(&err, errno, "cannot wait for the agent or the daemon");

@@ -5,58 +5,44 @@
  */
 #include "relay/pump.h"
 
-#include "relay/scan.h"
+#include "base/cleanup.h"
+#include "relay/lines.h"
+#include "relay/link.h"
+#include "relay/session.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/banned.h"
 
-#define CHUNK (64 * 1024)
-
-/* Bytes on their way in one direction: data[start..end). */
-struct lane {
-    char data[CHUNK];
-    size_t start, end;
-    struct scan scan;
-};
+#define RETRY_FIRST_MS   10
+#define RETRY_MOST_MS    1000
+#define RETRY_REFUSED_MS 2000 /* a session does not come back by itself; a place may */
 
 struct state {
-    struct lane up, down; /* agent to daemon, daemon to agent */
-    struct scan_count asked, answered;
-    bool in_open, daemon_open;
-    const char *first; /* what is left of the first line */
+    const struct pump *pump;
+    struct link link;
+    struct lines up, down; /* from the agent, from the daemon */
+    size_t out_at;         /* of link.to_agent, up to where the agent has it */
+    int daemon;            /* -1: away */
+    int64_t retry_at_ms, retry_ms;
+    bool in_open, agent_gone;
 };
 
-static bool lane_empty(const struct lane *lane)
+static int64_t now(void)
 {
-    return lane->start == lane->end;
-}
+    struct timespec at;
 
-static bool is_temporary(int code)
-{
-    return code == EINTR || code == EAGAIN || code == EWOULDBLOCK;
-}
-
-/* Reads into an empty lane. 1 got bytes, 0 end, -1 nothing now. A broken peer is an end. */
-static int fill(struct lane *lane, int fd, struct scan_count *count)
-{
-    ssize_t n = read(fd, lane->data, sizeof(lane->data));
-
-    if (n < 0 && is_temporary(errno))
-        return -1;
-    if (n <= 0)
-        return 0;
-    lane->start = 0;
-    lane->end = (size_t) n;
-    scan_feed(&lane->scan, lane->data, lane->end, count);
-    return 1;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (int64_t) at.tv_sec * 1000 + at.tv_nsec / 1000000;
 }
 
 /* Writes without ever blocking. False: nobody reads there any more. */
@@ -67,108 +53,213 @@ static bool put(int fd, const char *data, size_t len, size_t *ret_put)
     if (n < 0 && errno == ENOTSOCK)
         n = write(fd, data, len < PIPE_BUF ? len : PIPE_BUF);
     *ret_put = n > 0 ? (size_t) n : 0;
-    return n >= 0 || is_temporary(errno);
+    return n >= 0 || errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
-static bool drain(struct lane *lane, int fd)
+/* ---- the daemon's side ---- */
+
+static void try_again_later(struct state *state)
 {
-    size_t n = 0;
-    bool ok = put(fd, lane->data + lane->start, lane->end - lane->start, &n);
+    int64_t most = state->link.refused ? RETRY_REFUSED_MS : RETRY_MOST_MS;
 
-    lane->start += n;
-    return ok;
+    if (state->link.refused)
+        state->retry_ms = most;
+    state->retry_at_ms = now() + state->retry_ms;
+    state->retry_ms = state->retry_ms * 2 < most ? state->retry_ms * 2 : most;
 }
 
-static bool drain_first(struct state *state, int fd)
+static void connect_daemon(struct state *state)
 {
-    size_t n = 0;
-    bool ok = put(fd, state->first, strlen(state->first), &n);
-
-    state->first += n;
-    if (!*state->first)
-        state->first = NULL;
-    return ok;
+    state->daemon = relay_connect(state->pump->socket_path, SOCK_NONBLOCK, NULL);
+    if (state->daemon < 0) {
+        state->daemon = -1;
+        try_again_later(state);
+        return;
+    }
+    lines_reset(&state->down);
+    link_connected(&state->link);
 }
+
+static void lose_daemon(struct state *state)
+{
+    if (state->link.good)
+        state->retry_ms = RETRY_FIRST_MS;
+    close(state->daemon);
+    state->daemon = -1;
+    link_lost(&state->link, now());
+    try_again_later(state);
+}
+
+static void write_daemon(struct state *state)
+{
+    struct buf *out = &state->link.to_daemon;
+    size_t n = 0;
+
+    /* What the daemon still said is read before its end is believed, so a failed write says nothing. */
+    if (state->daemon >= 0 && out->len && put(state->daemon, out->data, out->len, &n) && n)
+        link_written(&state->link, n);
+}
+
+static void read_daemon(struct state *state)
+{
+    const char *line;
+    size_t len;
+    int r = lines_fill(&state->down, state->daemon);
+    enum lines_next next;
+
+    while ((next = lines_next(&state->down, &line, &len)) == LINES_LINE)
+        link_daemon_line(&state->link, line, len, now());
+    if (!r || next == LINES_OVERLONG)
+        lose_daemon(state);
+}
+
+/* ---- the agent's side ---- */
+
+static size_t waiting_for_agent(const struct state *state)
+{
+    return state->link.to_agent.len - state->out_at;
+}
+
+static void write_agent(struct state *state)
+{
+    struct buf *out = &state->link.to_agent;
+    size_t n = 0;
+
+    if (!put(state->pump->out, out->data + state->out_at, waiting_for_agent(state), &n)) {
+        state->agent_gone = true;
+        return;
+    }
+    state->out_at += n;
+    if (state->out_at < out->len)
+        return;
+    state->out_at = 0;
+    if (out->cap > LINK_BACKLOG_MAX)
+        buf_free(out);
+    else
+        buf_reset(out);
+}
+
+static void read_agent(struct state *state)
+{
+    const char *line;
+    size_t len;
+    enum lines_next next;
+
+    state->in_open = lines_fill(&state->up, state->pump->in) != 0;
+    while ((next = lines_next(&state->up, &line, &len)) != LINES_NONE) {
+        if (state->daemon < 0 && !state->link.refused)
+            connect_daemon(state);
+        if (next == LINES_LINE)
+            link_agent_line(&state->link, line, len, now());
+        else
+            link_agent_overlong(&state->link);
+    }
+}
+
+/* ---- the loop ---- */
 
 enum { AT_IN, AT_OUT, AT_DAEMON, AT_LEN };
 
-static void prepare(const struct pump *pump, const struct state *state, struct pollfd fds[AT_LEN])
+static void prepare(const struct state *state, struct pollfd fds[AT_LEN])
 {
-    bool to_daemon = state->first || !lane_empty(&state->up);
+    bool backlog = waiting_for_agent(state) > LINK_BACKLOG_MAX;
 
-    fds[AT_IN] = (struct pollfd){ .fd = state->in_open && !to_daemon ? pump->in : -1, .events = POLLIN };
+    fds[AT_IN] = (struct pollfd){
+        .fd = state->in_open && !backlog && state->link.to_daemon.len <= LINK_BACKLOG_MAX ? state->pump->in : -1,
+        .events = POLLIN,
+    };
     /* The agent's reading end is watched all the time: its loss means that nobody waits for answers. */
-    fds[AT_OUT] = (struct pollfd){ .fd = pump->out, .events = lane_empty(&state->down) ? 0 : POLLOUT };
-    fds[AT_DAEMON] = (struct pollfd){ .fd = state->daemon_open ? pump->daemon : -1 };
-    if (lane_empty(&state->down))
-        fds[AT_DAEMON].events |= POLLIN;
-    if (to_daemon)
+    fds[AT_OUT] = (struct pollfd){ .fd = state->pump->out, .events = waiting_for_agent(state) ? POLLOUT : 0 };
+    fds[AT_DAEMON] = (struct pollfd){ .fd = state->daemon, .events = backlog ? 0 : POLLIN };
+    if (state->link.to_daemon.len)
         fds[AT_DAEMON].events |= POLLOUT;
 }
 
-/* Moves what can be moved. True when that was the end. */
-static bool step(const struct pump *pump, struct state *state, const struct pollfd fds[AT_LEN], enum pump_end *ret_end)
+/* Until when nothing may happen by itself; -1 for ever. */
+static int64_t patience(struct state *state)
 {
-    if (fds[AT_OUT].revents & (POLLERR | POLLNVAL) || (fds[AT_OUT].revents & POLLHUP && !(fds[AT_OUT].revents & POLLOUT))) {
-        *ret_end = PUMP_AGENT_DONE;
-        return true;
-    }
-    if (fds[AT_OUT].revents & POLLOUT && !lane_empty(&state->down) && !drain(&state->down, pump->out)) {
-        *ret_end = PUMP_AGENT_DONE;
-        return true;
-    }
-    /* What the daemon still said is read before its end is believed, so a failed write only stops the writing. */
-    if (fds[AT_DAEMON].revents & POLLOUT &&
-        !(state->first ? drain_first(state, pump->daemon) : drain(&state->up, pump->daemon))) {
-        state->first = NULL;
-        state->up.start = state->up.end = 0;
-        state->in_open = false;
-    }
-    if (fds[AT_DAEMON].revents & (POLLIN | POLLHUP | POLLERR) && lane_empty(&state->down))
-        state->daemon_open = fill(&state->down, pump->daemon, &state->answered) != 0;
-    if (fds[AT_IN].revents && lane_empty(&state->up))
-        state->in_open = fill(&state->up, pump->in, &state->asked) != 0;
-    return false;
+    int64_t at = now(), wait = link_time(&state->link, at), retry = state->retry_at_ms - at;
+
+    if (state->daemon < 0 && (wait < 0 || retry < wait))
+        wait = retry > 0 ? retry : 0;
+    if (!state->in_open && (wait < 0 || state->pump->quiet_ms < wait))
+        wait = state->pump->quiet_ms;
+    return wait;
+}
+
+static void step(struct state *state, const struct pollfd fds[AT_LEN])
+{
+    if (fds[AT_OUT].revents & (POLLERR | POLLNVAL) || (fds[AT_OUT].revents & POLLHUP && !(fds[AT_OUT].revents & POLLOUT)))
+        state->agent_gone = true;
+    else if (fds[AT_OUT].revents & POLLOUT && waiting_for_agent(state))
+        write_agent(state);
+    if (fds[AT_DAEMON].revents & (POLLIN | POLLHUP | POLLERR))
+        read_daemon(state);
+    if (fds[AT_IN].revents)
+        read_agent(state);
+    write_daemon(state);
 }
 
 /* Nothing left to do? */
 static bool is_over(const struct state *state, enum pump_end *ret_end)
 {
-    if (!state->daemon_open && lane_empty(&state->down)) {
-        *ret_end = PUMP_DAEMON_GONE;
-        return true;
-    }
-    if (!state->in_open && !state->first && lane_empty(&state->up) && lane_empty(&state->down) &&
-        state->answered.answers >= state->asked.requests) {
+    const struct link *link = &state->link;
+
+    if (link->refused && !link->ever_good)
+        *ret_end = PUMP_REFUSED;
+    else if (link->broken)
+        *ret_end = PUMP_FAILED;
+    else if (state->agent_gone || (!state->in_open && !link->flights.first && !link->to_daemon.len && !waiting_for_agent(state)))
         *ret_end = PUMP_AGENT_DONE;
-        return true;
-    }
-    return false;
+    else
+        return false;
+    errno = link->broken ? ENOMEM : 0;
+    return true;
 }
 
-enum pump_end pump_run(const struct pump *pump)
+static enum pump_end run(struct state *state)
 {
-    static struct state state;
     enum pump_end end = PUMP_AGENT_DONE;
     sigset_t none;
 
-    state = (struct state){ .in_open = true, .daemon_open = true, .first = pump->first_line };
     sigemptyset(&none);
-    while (!is_over(&state, &end)) {
+    connect_daemon(state);
+    while (!is_over(state, &end)) {
         struct pollfd fds[AT_LEN];
-        struct timespec quiet = { pump->quiet_ms / 1000, (long) (pump->quiet_ms % 1000) * 1000000 };
-        int n;
+        int64_t wait = patience(state);
+        const struct timespec timeout = { wait / 1000, (long) (wait % 1000) * 1000000 };
 
-        prepare(pump, &state, fds);
-        n = ppoll(fds, AT_LEN, state.in_open || !state.daemon_open ? NULL : &quiet, &none);
-        if (pump->stop && *pump->stop)
+        prepare(state, fds);
+        int n = ppoll(fds, AT_LEN, wait < 0 ? NULL : &timeout, &none);
+        if (state->pump->stop && *state->pump->stop)
             return PUMP_SIGNAL;
         if (n < 0 && errno != EINTR)
             return PUMP_FAILED;
-        if (n == 0)
-            return PUMP_AGENT_DONE;
-        if (n > 0 && step(pump, &state, fds, &end))
-            return end;
+        if (n == 0 && !state->in_open && state->daemon >= 0)
+            return PUMP_AGENT_DONE; /* it has been quiet for so long */
+        if (n > 0)
+            step(state, fds);
+        if (state->daemon < 0 && now() >= state->retry_at_ms)
+            connect_daemon(state);
     }
+    return end;
+}
+
+enum pump_end pump_run(const struct pump *pump, char ret_why[PUMP_WHY_MAX])
+{
+    struct state state = { .pump = pump, .daemon = -1, .retry_ms = RETRY_FIRST_MS, .in_open = true };
+
+    link_init(&state.link, pump->token, now());
+    lines_init(&state.up, LINK_LINE_MAX);
+    lines_init(&state.down, LINK_ANSWER_MAX);
+    enum pump_end end = run(&state);
+    int code = errno;
+    snprintf(ret_why, PUMP_WHY_MAX, "%s", state.link.why);
+    if (state.daemon >= 0)
+        close(state.daemon);
+    lines_free(&state.up);
+    lines_free(&state.down);
+    link_free(&state.link);
+    errno = code;
     return end;
 }

@@ -25,9 +25,9 @@
 #define ANSWER_MAX (64 * 1024)
 #define TIMEOUT_S  20
 
-int relay_connect(const char *path, struct err *err)
+int relay_connect(const char *path, int flags, struct err *err)
 {
-    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
 
     if (fd < 0)
@@ -92,7 +92,7 @@ static int receive_all(int fd, struct buf *answer)
 /* POSTs `body` ("" allowed); gives the HTTP status and the whole answer. */
 static int post(const struct home *home, const char *path, const char *body, int *ret_status, struct buf *answer, struct err *err)
 {
-    CLEANUP_CLOSE int fd = relay_connect(home->daemon_sock, err);
+    CLEANUP_CLOSE int fd = relay_connect(home->daemon_sock, 0, err);
     CLEANUP(buf_free) struct buf request = BUF_INIT(ANSWER_MAX);
     struct timeval timeout = { .tv_sec = TIMEOUT_S };
     int r;

@@ -17,8 +17,8 @@ struct relay_session {
     char token[RELAY_TOKEN_MAX];
 };
 
-/* A connected stream socket, close-on-exec; -ENOENT and -ECONNREFUSED when nobody listens. */
-int relay_connect(const char *path, struct err *err);
+/* A connected stream socket, close-on-exec and with `flags` of socket(2); -ENOENT and -ECONNREFUSED when nobody listens. */
+int relay_connect(const char *path, int flags, struct err *err);
 /* Opens a session for `agent` (what the client calls itself) in `folder` (NULL: none). As relay_connect when there is no daemon. */
 int relay_session_open(
     const struct home *home, const char *agent, const char *folder, struct relay_session *ret_session, struct err *err);

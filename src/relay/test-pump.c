@@ -8,17 +8,23 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+static void hear(int fd, const char *text);
+
 struct scene {
     int agent_in[2], agent_out[2]; /* pipes; the relay reads agent_in[0] and writes agent_out[1] */
-    int daemon[2];                 /* the relay has daemon[0] */
+    char path[64];
+    int listener, daemon; /* the daemon's side */
     struct pump pump;
     enum pump_end end;
+    char why[PUMP_WHY_MAX];
     pthread_t thread;
 };
 
@@ -26,26 +32,47 @@ static void *run(void *userdata)
 {
     struct scene *scene = userdata;
 
-    scene->end = pump_run(&scene->pump);
+    scene->end = pump_run(&scene->pump, scene->why);
     return NULL;
 }
 
-static void start(struct scene *scene, const char *first_line)
+static void listen_at(struct scene *scene)
 {
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", scene->path);
+    scene->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(scene->listener, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(listen(scene->listener, 5), 0);
+}
+
+/* The relay's next connection, which begins with the token. */
+static void accept_relay(struct scene *scene)
+{
+    scene->daemon = accept(scene->listener, NULL, NULL);
+    assert_true(scene->daemon >= 0);
+    hear(scene->daemon, "ags_token\n");
+}
+
+static void start(struct scene *scene)
+{
+    snprintf(scene->path, sizeof scene->path, "/tmp/aileron-test-pump-%d.sock", (int) getpid());
+    unlink(scene->path);
     assert_int_equal(pipe(scene->agent_in), 0);
     assert_int_equal(pipe(scene->agent_out), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, scene->daemon), 0);
-    scene->pump = (struct pump){ .in = scene->agent_in[0],
-        .out = scene->agent_out[1],
-        .daemon = scene->daemon[0],
-        .first_line = first_line,
-        .quiet_ms = 300 };
+    listen_at(scene);
+    scene->pump = (struct pump){
+        .in = scene->agent_in[0], .out = scene->agent_out[1], .socket_path = scene->path, .token = "ags_token", .quiet_ms = 300
+    };
     assert_int_equal(pthread_create(&scene->thread, NULL, run, scene), 0);
+    accept_relay(scene);
 }
 
 static enum pump_end finish(struct scene *scene)
 {
     pthread_join(scene->thread, NULL);
+    unlink(scene->path);
+    close(scene->listener);
     return scene->end;
 }
 
@@ -68,15 +95,14 @@ static void hear(int fd, const char *text)
     assert_string_equal(got, text);
 }
 
-static void test_token_first_then_both_ways(void **state)
+static void test_both_ways(void **state)
 {
     struct scene scene;
 
-    start(&scene, "ags_token\n");
-    hear(scene.daemon[1], "ags_token\n");
+    start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"ping\"}\n");
-    hear(scene.daemon[1], "{\"id\":1,\"method\":\"ping\"}\n");
-    say(scene.daemon[1], "{\"id\":1,\"result\":{}}\n");
+    hear(scene.daemon, "{\"id\":1,\"method\":\"ping\"}\n");
+    say(scene.daemon, "{\"id\":1,\"result\":{}}\n");
     hear(scene.agent_out[0], "{\"id\":1,\"result\":{}}\n");
     close(scene.agent_in[1]);
     assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
@@ -86,14 +112,14 @@ static void test_end_of_input_waits_for_answers(void **state)
 {
     struct scene scene;
 
-    start(&scene, NULL);
+    start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"slow\"}\n");
     close(scene.agent_in[1]);
-    hear(scene.daemon[1], "{\"id\":1,\"method\":\"slow\"}\n");
+    hear(scene.daemon, "{\"id\":1,\"method\":\"slow\"}\n");
     usleep(100000);
-    say(scene.daemon[1], "{\"method\":\"notifications/progress\"}\n");
+    say(scene.daemon, "{\"method\":\"notifications/progress\"}\n");
     usleep(250000);
-    say(scene.daemon[1], "{\"id\":1,\"result\":1}\n");
+    say(scene.daemon, "{\"id\":1,\"result\":1}\n");
     hear(scene.agent_out[0], "{\"method\":\"notifications/progress\"}\n{\"id\":1,\"result\":1}\n");
     assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
 }
@@ -102,7 +128,7 @@ static void test_end_of_input_does_not_wait_for_ever(void **state)
 {
     struct scene scene;
 
-    start(&scene, NULL);
+    start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"never\"}\n");
     close(scene.agent_in[1]);
     assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
@@ -112,22 +138,52 @@ static void test_agent_that_went_is_seen(void **state)
 {
     struct scene scene;
 
-    start(&scene, NULL);
+    start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"x\"}\n");
     close(scene.agent_out[0]);
     assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
     close(scene.agent_in[1]);
 }
 
-static void test_daemon_that_went_is_told_after_its_words(void **state)
+/* Its last whole words are delivered, half a word is not. */
+static void test_a_new_daemon_goes_on(void **state)
 {
     struct scene scene;
 
-    start(&scene, NULL);
-    say(scene.daemon[1], "last words\n");
-    close(scene.daemon[1]);
-    hear(scene.agent_out[0], "last words\n");
-    assert_int_equal(finish(&scene), PUMP_DAEMON_GONE);
+    start(&scene);
+    say(scene.agent_in[1], "{\"id\":0,\"method\":\"initialize\"}\n");
+    hear(scene.daemon, "{\"id\":0,\"method\":\"initialize\"}\n");
+    say(scene.daemon, "{\"id\":0,\"result\":0}\n");
+    say(scene.agent_in[1], "{\"id\":1,\"method\":\"a\"}\n");
+    hear(scene.daemon, "{\"id\":1,\"method\":\"a\"}\n");
+    say(scene.daemon, "{\"id\":1,\"result\":1}\n{\"id\":2,\"res");
+    close(scene.daemon);
+    hear(scene.agent_out[0], "{\"id\":0,\"result\":0}\n{\"id\":1,\"result\":1}\n");
+    close(scene.listener);
+    unlink(scene.path);
+    say(scene.agent_in[1], "{\"id\":3,\"method\":\"b\"}\n");
+    usleep(100000);
+    listen_at(&scene);
+    accept_relay(&scene);
+    char got[1024];
+    ssize_t n = 0;
+    while (n < 1 || !memmem(got, (size_t) n, "\"method\":\"b\"", 12))
+        n = read(scene.daemon, got, sizeof got);
+    say(scene.daemon, "{\"id\":\"aileron-mcp-resume\",\"result\":{}}\n{\"id\":3,\"result\":3}\n");
+    hear(scene.agent_out[0], "{\"id\":3,\"result\":3}\n");
+    close(scene.agent_in[1]);
+    assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
+}
+
+static void test_an_unknown_token_is_the_end(void **state)
+{
+    struct scene scene;
+
+    start(&scene);
+    say(scene.daemon, "{\"id\":null,\"error\":{\"code\":-32001,\"message\":\"unknown or ended session\"}}\n");
+    close(scene.daemon);
+    assert_int_equal(finish(&scene), PUMP_REFUSED);
+    assert_non_null(strstr(scene.why, "unknown or ended session"));
     close(scene.agent_in[1]);
 }
 
@@ -148,13 +204,20 @@ static void *echo_all(void *userdata)
     return NULL;
 }
 
+#define LINE (64 * 1024)
+
+static char letter(size_t i)
+{
+    return (char) (i % LINE == LINE - 1 ? '\n' : 'a' + i % 23);
+}
+
 static void *write_much(void *userdata)
 {
     int fd = *(int *) userdata;
     char *much = malloc(MUCH);
 
     for (size_t i = 0; i < MUCH; i++)
-        much[i] = (char) ('a' + i % 23);
+        much[i] = letter(i);
     for (ssize_t at = 0, m; at < MUCH; at += m) {
         m = write(fd, much + at, (size_t) (MUCH - at));
         if (m <= 0)
@@ -172,8 +235,8 @@ static void test_much_arrives_whole(void **state)
     static char got[MUCH];
     size_t len = 0;
 
-    start(&scene, NULL);
-    pthread_create(&echoer, NULL, echo_all, &scene.daemon[1]);
+    start(&scene);
+    pthread_create(&echoer, NULL, echo_all, &scene.daemon);
     pthread_create(&writer, NULL, write_much, &scene.agent_in[1]);
     usleep(100000);
     while (len < MUCH) {
@@ -183,23 +246,42 @@ static void test_much_arrives_whole(void **state)
         len += (size_t) n;
     }
     for (size_t i = 0; i < MUCH; i++)
-        assert_int_equal(got[i], 'a' + i % 23);
+        assert_int_equal(got[i], letter(i));
     pthread_join(writer, NULL);
     close(scene.agent_out[0]);
     assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
-    shutdown(scene.daemon[0], SHUT_RDWR);
     pthread_join(echoer, NULL);
+}
+
+/* A line that has no end costs one complaint, not memory. */
+static void test_an_endless_line(void **state)
+{
+    struct scene scene;
+    static char much[64 * 1024];
+
+    start(&scene);
+    memset(much, 'x', sizeof much);
+    for (int i = 0; i < 48; i++)
+        assert_int_equal(write(scene.agent_in[1], much, sizeof much), sizeof much);
+    say(scene.agent_in[1], "\n{\"id\":1,\"method\":\"ping\"}\n");
+    hear(scene.daemon, "{\"id\":1,\"method\":\"ping\"}\n");
+    hear(scene.agent_out[0],
+        "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"the message is longer than 2 MiB\"}}\n");
+    close(scene.agent_out[0]);
+    assert_int_equal(finish(&scene), PUMP_AGENT_DONE);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_token_first_then_both_ways),
+        cmocka_unit_test(test_both_ways),
         cmocka_unit_test(test_end_of_input_waits_for_answers),
         cmocka_unit_test(test_end_of_input_does_not_wait_for_ever),
         cmocka_unit_test(test_agent_that_went_is_seen),
-        cmocka_unit_test(test_daemon_that_went_is_told_after_its_words),
+        cmocka_unit_test(test_a_new_daemon_goes_on),
+        cmocka_unit_test(test_an_unknown_token_is_the_end),
         cmocka_unit_test(test_much_arrives_whole),
+        cmocka_unit_test(test_an_endless_line),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import pathlib
 import socket
+import subprocess
 import time
 
 import mcp
@@ -11,6 +12,7 @@ import pytest
 
 from tests.conftest import make_probe_home
 from tests.rig import paths
+from tests.rig.home import alive
 from tests.rig.ports import wait_for
 from tests.rig.probing import args_of, envelope
 from tests.rig.puppet import PuppetHome
@@ -82,7 +84,6 @@ def test_protocol_errors(probe_home):
             assert error["code"] == code if code else error["code"] in (-32700, -32600), (text, error)
         assert relay.request("ping")["result"] == {}, "the connection lives on"
     finally:
-        # Broken requests were answered without an id, so it waits for more; a client ends it with a signal.
         relay.end()
 
 
@@ -118,8 +119,9 @@ def test_a_cancelled_wait_gets_no_answer(probe_home):
         relay.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 201, "reason": "tests"}})
         time.sleep(1.5)
         assert relay.request("ping")["id"] != 201
+        started = time.monotonic()
+        assert relay.close() == 0 and time.monotonic() - started < 2, "nobody waits for the answer of what was cancelled"
     finally:
-        # It still waits for the answer that a cancelled request never gets; a client ends it with a signal.
         relay.end()
 
 
@@ -164,19 +166,116 @@ def test_it_ends_with_its_client(probe_home):
     assert relay.close() == 0
 
 
-def test_it_lives_through_a_restart_of_the_daemon_or_says_so(built, probe_folder, hostile_server, ca):
+def given(home, **more):
+    """A session as a launcher gives it: the environment of its relay."""
+    session = home.api("POST", "/v1/sessions", {"agent": "launched", **more}).json()
+    where = home.path / "agent/agent.sock"
+    return {"AILERON_SESSION_TOKEN": session["token"], "AILERON_AGENT_SOCKET": str(where)}, session
+
+
+def crash(home):
+    """The daemon dies with everything it has under way."""
+    home.remember()
+    pid = home.pid()
+    home.kill(pid)
+    wait_for(lambda: not alive(pid), "its end")
+
+
+def test_it_lives_through_a_restart_of_the_daemon(built, probe_folder, hostile_server, ca):
     home = make_probe_home(probe_folder, hostile_server, ca)
     try:
         with Relay(home) as relay:
             assert relay.tools()
-            home.stop()
-            home.start()
-            try:
-                assert relay.tools()
-            except (EOFError, BrokenPipeError):
-                pass  # it ended: the agent sees a closed server, not silence
+            for end in (home.stop, lambda: crash(home)):
+                end()
+                relay.send({"jsonrpc": "2.0", "id": 901, "method": "tools/list"})
+                home.start()
+                assert relay.receive()["method"] == "notifications/tools/list_changed"
+                answer = relay.receive()
+                assert answer["id"] == 901 and len(answer["result"]["tools"]) == 5
+                result = relay.call("probe", args_of(stdout='{"output":{"ok":true}}'))
+                assert result["structuredContent"] == {"ok": True}
+        sessions = home.cli("sessions", "list", "--json", check=0).json()["sessions"]
+        assert len(sessions) == 1 and sessions[0]["ended_at"], sessions
     finally:
         home.close()
+
+
+def test_a_call_that_a_dying_daemon_took_along(built, probe_folder, hostile_server, ca, hostile):
+    """Its answer is honest, and it is not made a second time by ourselves."""
+    home = make_probe_home(probe_folder, hostile_server, ca)
+    mark = hostile.mark()
+    try:
+        with Relay(home) as relay:
+            relay.send({"jsonrpc": "2.0", "id": "x\u00e9", "method": "tools/call", "params": {
+                "name": "probe_once", "arguments": args_of(envelope("https://slow.test/do/slow/2", "POST"))}})
+            wait_for(lambda: hostile.since(mark), "the request")
+            crash(home)
+            answer = relay.receive(2)
+            result = answer["result"]
+            assert answer["id"] == "x\u00e9" and result["isError"] is True
+            text, failure = result["content"][0]["text"], result["structuredContent"]["error"]
+            assert "probe_once" in text and "unknown whether this was carried out" in text and "Do not repeat" in text
+            assert failure["details"]["outcome"] == "unknown" and result["structuredContent"]["summary"] == text
+            # While nobody is there: told at the call, after a moment's patience; nothing was done.
+            started = time.monotonic()
+            for _ in range(2):
+                result = relay.call("probe", args_of(stdout="{}"))
+                assert result["isError"] and "Nothing was done" in result["content"][0]["text"]
+                assert "aileron daemon start" in result["structuredContent"]["summary"]
+            assert time.monotonic() - started < 5
+            assert relay.request("tools/list")["error"]["code"] == -32003
+            assert not alive(home.pid()), "a daemon that somebody stopped stays stopped"
+            home.start()
+            assert not relay.call("probe", args_of(stdout='{"output":{}}')).get("isError")
+        assert len(hostile.since(mark)) == 1
+    finally:
+        home.close()
+
+
+def test_a_launched_relay_waits_for_its_daemon(home):
+    """It is greeted at once although nobody is there, and the tools come when the daemon does."""
+    home.start()
+    environment, session = given(home)
+    home.stop()
+    with Relay(home, environment=environment) as relay:
+        assert relay.initialized["protocolVersion"] == "2025-11-25"
+        assert relay.request("tools/list")["error"]["message"]
+        home.start()
+        assert relay.receive()["method"] == "notifications/tools/list_changed"
+        assert relay.tools() == {}
+        home.api("POST", f"/v1/sessions/{session['session_id']}/end")
+        assert relay.request("ping")["error"]["code"] == -32001
+        result = relay.request("tools/list")
+        assert "unknown or ended session" in result["error"]["message"]
+
+
+def test_a_launched_relay_needs_a_session(home):
+    home.start()
+    environment, _ = given(home)
+    for change in ({"AILERON_SESSION_TOKEN": "ags_wrong"}, {"AILERON_AGENT_SOCKET": ""}, {"AILERON_SESSION_TOKEN": "a\nb"}):
+        relay = Relay(home, initialize=False, environment={**environment, **change})
+        assert relay.process.wait(5) == 1
+        assert b"session" in relay.process.stderr.read()
+        relay.close()
+
+
+def test_it_is_quick_and_small(home):
+    """From its start to a greeting by a daemon that runs: the program itself has no time to lose, so neither has the agent."""
+    home.start()
+    environment, _ = given(home)
+    assert paths.RELAY.stat().st_size < 1 << 20
+    hello = (json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}) + "\n").encode()
+    took = []
+    for _ in range(20):
+        started = time.perf_counter()
+        process = subprocess.Popen([paths.RELAY], env={**home.environment, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdin.write(hello)
+        process.stdin.flush()
+        assert b'"result"' in process.stdout.readline()
+        took.append(time.perf_counter() - started)
+        process.communicate()
+    assert min(took) < 0.02, took
 
 
 def agent_socket(home, first, *lines):

@@ -10,8 +10,8 @@ from . import paths
 class Relay:
     """A started relay. `send` takes an object or text; `receive` gives the next message, or fails after `timeout`."""
 
-    def __init__(self, home, args=(), initialize=True, program=None):
-        self.process = subprocess.Popen([str(program or paths.RELAY), *args], env=home.environment, stdin=subprocess.PIPE,
+    def __init__(self, home, args=(), initialize=True, program=None, environment=None):
+        self.process = subprocess.Popen([str(program or paths.RELAY), *args], env={**home.environment, **(environment or {})}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=home.base)
         self._lines = queue.Queue()
         self._next = 0
