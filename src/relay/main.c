@@ -9,7 +9,6 @@
  * starting the daemon if need be, and ends it when the agent goes. A daemon that goes
  * later is not started again: who stopped it may have meant it.
  */
- */
 #include "base/err.h"
 #include "base/home.h"
 #include "relay/pump.h"
