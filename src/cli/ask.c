@@ -221,6 +221,17 @@ int ask_secret(const char *prompt, size_t max, bool keep, struct secret **ret_se
     return ask(prompt, max, false, keep, ret_secret, err);
 }
 
+int ask_line(const char *prompt, char **ret_line, struct err *err)
+{
+    CLEANUP_PTR(secret_free) struct secret *line = NULL;
+    int r = ask(prompt, ASK_LINE_MAX, true, false, &line, err);
+
+    if (r < 0)
+        return r;
+    *ret_line = strndup((const char *) secret_bytes(line), secret_len(line));
+    return *ret_line ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
 int ask_yes(const char *question, bool *ret_yes, struct err *err)
 {
     CLEANUP_PTR(secret_free) struct secret *line = NULL;

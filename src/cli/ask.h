@@ -22,6 +22,8 @@ bool ask_is_possible(void);
  * confirmation, else that is thrown away. -ENOTTY nobody to ask, -ECANCELED end of input, -EINTR, -E2BIG over `max`.
  */
 int ask_secret(const char *prompt, size_t max, bool keep, struct secret **ret_secret, struct err *err);
+/* One line with echo, at most ASK_LINE_MAX bytes. malloc'd. -ENOTTY, -ECANCELED end of input, -EINTR, -E2BIG. */
+int ask_line(const char *prompt, char **ret_line, struct err *err);
 /* "question [y/N]: "; everything but y and yes is no. -ENOTTY, -EINTR. */
 int ask_yes(const char *question, bool *ret_yes, struct err *err);
 /* A descriptor of the terminal for reading lines beside other things, close-on-exec; -ENOTTY. */

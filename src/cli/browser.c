@@ -29,12 +29,11 @@ bool browser_is_here(void)
 }
 
 /* A session of its own, so that neither Ctrl-C nor the end of the terminal reaches it. */
-static int spawn(char *const argv[])
+static int spawn(char *const argv[], pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults, none;
-    pid_t pid;
     int r;
 
     sigemptyset(&none);
@@ -49,14 +48,14 @@ static int spawn(char *const argv[])
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    r = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, environ);
+    r = posix_spawnp(ret_pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return -r;
 }
 
 /* The first command of $BROWSER, which may be a list with colons and may say with %s where the URL goes. */
-static int open_variable(const char *url)
+static int open_variable(const char *url, pid_t *ret_pid)
 {
     CLEANUP_FREE char *text = strndup(getenv("BROWSER"), strcspn(getenv("BROWSER"), ":"));
     char *argv[WORDS_MAX + 2] = { NULL }, *at = text;
@@ -80,18 +79,25 @@ static int open_variable(const char *url)
         return -ENOENT;
     if (!placed)
         argv[argc] = (char *) url;
-    return spawn(argv);
+    return spawn(argv, ret_pid);
 }
 
-int browser_open(const char *url, struct err *err)
+int browser_start(const char *url, pid_t *ret_pid, struct err *err)
 {
     static const char *const PROGRAMS[] = { "xdg-open", "wslview", "open" };
-    int r = has("BROWSER") ? open_variable(url) : -ENOENT;
+    int r = has("BROWSER") ? open_variable(url, ret_pid) : -ENOENT;
 
     for (size_t i = 0; i < ARRAY_LEN(PROGRAMS) && r == -ENOENT; i++) {
         char *argv[] = { (char *) PROGRAMS[i], (char *) url, NULL };
 
-        r = spawn(argv);
+        r = spawn(argv, ret_pid);
     }
     return r < 0 ? err_errno(err, -r, "no browser could be started") : 0;
+}
+
+int browser_open(const char *url, struct err *err)
+{
+    pid_t pid;
+
+    return browser_start(url, &pid, err);
 }

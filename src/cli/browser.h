@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Over ssh, or without a display, a browser would open where nobody looks, or nowhere. */
 bool browser_is_here(void);
@@ -13,5 +14,7 @@ bool browser_is_here(void);
  * It gets our environment, from which the passphrase is gone. 0 when it was started; -ENOENT when there is none.
  */
 int browser_open(const char *url, struct err *err);
+/* The same; *ret_pid is a child that the caller may wait for. */
+int browser_start(const char *url, pid_t *ret_pid, struct err *err);
 
 #endif

@@ -104,25 +104,12 @@ int cli_finish(struct cli *cli, int code)
     return cli_failf(CODE_FAILED, NULL, "cannot write the answer: %s", strerror(errno));
 }
 
-/* What SPEC §11 lists and this version does not have. */
-static bool is_later(const char *word)
-{
-    static const char *const LATER[] = { "approval", "open" };
-
-    for (size_t i = 0; i < ARRAY_LEN(LATER); i++)
-        if (!strcmp(word, LATER[i]))
-            return true;
-    return false;
-}
-
 int cli_unknown(int argc, char *const argv[], const struct command *group)
 {
     char typed[128], hint[128];
     const char *nearest;
 
     snprintf(typed, sizeof(typed), group ? "%s %s" : "%s", argv[0], argc > 1 ? argv[1] : "");
-    if (!group && is_later(argv[0]))
-        return cli_failf(CODE_USAGE, "aileron help", "\"%s\" is not in this version (%s)", argv[0], AILERON_VERSION);
     nearest = command_nearest(typed);
     if (!nearest && !group && argc > 1) {
         snprintf(hint, sizeof(hint), "%s %s", argv[0], argv[1]);
@@ -285,59 +272,77 @@ static void notice_slow(void *userdata)
         cli_note("aileron: waiting for the daemon's answer …");
 }
 
-int cli_ask(struct cli *cli, const char *method, const char *path, const json_t *body, struct cli_answer *ret_answer)
+int cli_try(
+    struct cli *cli, const char *method, const char *path, const json_t *body, struct cli_answer *ret_answer, struct err *err)
 {
     CLEANUP(http_response_free) struct http_response response = HTTP_RESPONSE_INIT;
     CLEANUP(buf_free) struct buf text = BUF_INIT(HTTP_BODY_MAX);
     struct http_slow slow = { notice_slow, cli, SLOW_MS };
     struct http_request request = { .method = method, .path = path, .slow = &slow, .interrupted = cli->interrupted };
+    int r;
+
+    if (body) {
+        if (json_write(body, &text) < 0)
+            return err_set(err, E2BIG, "the request is too large");
+        request.body = buf_str(&text);
+        request.body_len = text.len;
+    }
+    r = http_call(cli->home->daemon_sock, &request, &response, err);
+    if (r < 0)
+        return r;
+    ret_answer->status = response.status;
+    r = json_parse(buf_str(&response.body), response.body.len, JSON_LIMITS(HTTP_BODY_MAX), &ret_answer->json, err);
+    if (r < 0)
+        err_prefix(err, "the daemon's answer to %s %s (status %d)", method, path, response.status);
+    return r;
+}
+
+int cli_ask(struct cli *cli, const char *method, const char *path, const json_t *body, struct cli_answer *ret_answer)
+{
     struct err err = ERR_INIT;
     int code = cli_daemon(cli);
 
     if (code)
         return code;
-    if (body) {
-        if (json_write(body, &text) < 0)
-            return cli_failf(CODE_FAILED, NULL, "the request is too large");
-        request.body = buf_str(&text);
-        request.body_len = text.len;
+    return cli_try(cli, method, path, body, ret_answer, &err) < 0 ? cli_fail(CODE_FAILED, &err) : CODE_DONE;
+}
+
+int cli_err_answer(const struct cli_answer *answer, struct err *err)
+{
+    const json_t *error = json_object_get(answer->json, "error");
+    const char *message = json_get_str(error, "message"), *hint = json_get_str(error, "hint");
+    const char *class = json_get_str(error, "class"), *code = json_get_str(error, "code");
+    const char *audit_id = json_get_str(error, "audit_id");
+    const char *reason = json_get_str(json_object_get(error, "details"), "reason");
+    bool locked = reason && !strcmp(reason, "vault_locked");
+
+    if (!message) {
+        err_set(err, EIO, "the daemon answered with status %d and no words", answer->status);
+        err_hint(err, "aileron daemon logs");
+        return CODE_FAILED;
     }
-    if (http_call(cli->home->daemon_sock, &request, &response, &err) < 0)
-        return cli_fail(CODE_FAILED, &err);
-    ret_answer->status = response.status;
-    if (json_parse(buf_str(&response.body), response.body.len, JSON_LIMITS(HTTP_BODY_MAX), &ret_answer->json, &err) < 0) {
-        err_prefix(&err, "the daemon's answer to %s %s (status %d)", method, path, response.status);
-        return cli_fail(CODE_FAILED, &err);
+    if (!class) {
+        err_set(err, EIO, "%s", message);
+        if (hint)
+            err_hint(err, "%s", hint);
+        return code && !strcmp(code, "vault_locked") ? CODE_LOCKED : CODE_FAILED;
     }
-    return CODE_DONE;
+    err_set(err, EIO, "%s (%s)", message, class);
+    if (locked)
+        err_hint(err, "aileron vault unlock, or %s", passphrase_ways());
+    else if (audit_id && *audit_id)
+        err_hint(err, "aileron audit show %s tells more; the log: aileron daemon logs", audit_id);
+    else
+        err_hint(err, "the log: aileron daemon logs");
+    return locked ? CODE_LOCKED : CODE_FAILED;
 }
 
 int cli_fail_answer(const struct cli_answer *answer)
 {
-    const json_t *error = json_object_get(answer->json, "error");
-    const char *message = json_get_str(error, "message");
-    const char *hint = json_get_str(error, "hint");
-    const char *class = json_get_str(error, "class");
-    const char *code = json_get_str(error, "code");
-    const char *audit_id = json_get_str(error, "audit_id");
-    const char *reason = json_get_str(json_object_get(error, "details"), "reason");
     struct err err = ERR_INIT;
-    bool locked = reason && !strcmp(reason, "vault_locked");
+    int code = cli_err_answer(answer, &err);
 
-    if (!message)
-        return cli_failf(CODE_FAILED, "aileron daemon logs", "the daemon answered with status %d and no words", answer->status);
-    if (!class) {
-        locked = code && !strcmp(code, "vault_locked");
-        return cli_failf(locked ? CODE_LOCKED : CODE_FAILED, hint, "%s", message);
-    }
-    err_set(&err, EIO, "%s (%s)", message, class);
-    if (locked)
-        err_hint(&err, "aileron vault unlock, or %s", passphrase_ways());
-    else if (audit_id && *audit_id)
-        err_hint(&err, "aileron audit show %s tells more; the log: aileron daemon logs", audit_id);
-    else
-        err_hint(&err, "the log: aileron daemon logs");
-    return cli_fail(locked ? CODE_LOCKED : CODE_FAILED, &err);
+    return cli_fail((enum exit_code) code, &err);
 }
 
 int cli_get(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret_json)

@@ -65,6 +65,9 @@ struct cli_answer {
 };
 void cli_answer_free(struct cli_answer *answer);
 
+/* As cli_ask of a daemon that cli_daemon() has found, quietly: 0, or a negative errno with words in `err`. */
+int cli_try(
+    struct cli *cli, const char *method, const char *path, const json_t *body, struct cli_answer *ret_answer, struct err *err);
 /*
  * Asks the daemon (starting it when needed). `body` may be NULL and is not taken. CODE_DONE with *ret_answer whatever its HTTP
  * status; another code after printing why there is no answer.
@@ -72,6 +75,8 @@ void cli_answer_free(struct cli_answer *answer);
 int cli_ask(struct cli *cli, const char *method, const char *path, const json_t *body, struct cli_answer *ret_answer);
 /* As cli_ask, but an answer of 400 and above is printed as the error that it is. *ret_json is a new reference. */
 int cli_get(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret_json);
+/* The error that the daemon answered with, in words; returns the exit code that fits. */
+int cli_err_answer(const struct cli_answer *answer, struct err *err);
 /* Prints the error that the daemon answered with; returns the exit code that fits. */
 int cli_fail_answer(const struct cli_answer *answer);
 

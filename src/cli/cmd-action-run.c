@@ -8,6 +8,7 @@
 #include "cli/inputs.h"
 #include "cli/passphrase.h"
 #include "cli/print.h"
+#include "cli/result.h"
 #include "cli/rows.h"
 #include "cli/term.h"
 #include "cli/unlock.h"
@@ -114,25 +115,18 @@ static int build_args(struct cli *cli, const char *name, json_t **ret_args, bool
     return code;
 }
 
-/* Answered 202: nothing ran yet. */
-static int put_pending(struct cli *cli, const json_t *answer)
+/* --wait, and the answer is that a person has to decide: progress on stderr until there is an end. */
+static int wait_for_end(struct cli *cli, const char *name, const json_t *pending)
 {
-    const char *id = json_get_str(answer, "approval_id"), *url = json_get_str(answer, "review_url");
+    const char *id = json_get_str(pending, "approval_id"), *url = json_get_str(pending, "review_url");
 
-    if (args_has(cli->args, "json"))
-        print_json(cli->out, answer);
-    cli_note("aileron: waits for your approval: %s %s", url ? url : "", id ? id : "");
-    return CODE_PENDING;
-}
+    char words[1024];
 
-static int put_output(struct cli *cli, const json_t *answer)
-{
-    const json_t *output = json_object_get(answer, "output");
-    bool json = args_has(cli->args, "json");
-
-    if (print_json(cli->out, json || !output ? answer : output) < 0)
-        return cli_failf(CODE_FAILED, NULL, "out of memory");
-    return CODE_DONE;
+    if (!id)
+        return cli_failf(CODE_FAILED, "aileron daemon logs", "the daemon's answer names no approval");
+    snprintf(words, sizeof words, "Waiting for your approval: %s · %s · aileron approval approve %s", name, url ? url : "",
+        print_suffix(id));
+    return result_wait(cli, id, words, args_has(cli->args, "json"));
 }
 
 /* A locked vault is opened first when somebody can be asked. Otherwise the daemon's own failure tells it, and leaves its receipt. */
@@ -182,13 +176,9 @@ static int run_run(struct cli *cli)
     code = cli_ask(cli, "POST", path, body, &answer);
     if (code)
         return code;
-    if (answer.status == 202)
-        return put_pending(cli, answer.json);
-    if (answer.status < 400)
-        return put_output(cli, answer.json);
-    if (args_has(cli->args, "json"))
-        print_json(cli->out, answer.json);
-    return cli_fail_answer(&answer);
+    if (answer.status == 202 && args_has(cli->args, "wait"))
+        return wait_for_end(cli, name, answer.json);
+    return result_put(cli, &answer, args_has(cli->args, "json"));
 }
 
 const struct command COMMAND_ACTION_RUN = {
@@ -205,7 +195,10 @@ const struct command COMMAND_ACTION_RUN = {
                "\n"
                "The output goes to standard output as JSON. --json prints the whole answer instead: output, steps, audit id, connector and "
                "binding, or the failure. A missing input prints the action's own usage and exits 2. A failed action exits 1, a locked vault "
-               "3, a call that waits for an approval 75.",
+               "3, a call that waits for an approval 75.\n"
+               "\n"
+               "With --wait such a call waits until somebody has decided and it has run. Ctrl-C leaves it where it is; `aileron approval "
+               "result` collects the output later.",
     .words_min = 1,
     .words_max = 1,
     .passphrase = true,
@@ -213,6 +206,7 @@ const struct command COMMAND_ACTION_RUN = {
         { "arg", 0, "NAME=VALUE", true, "one argument" },
         { "args", 0, "JSON|@FILE|-", false, "all arguments" },
         { "as", 0, "NAME", false, "the account to act as: an identity, or a binding's full name" },
+        { "wait", 'w', NULL, false, "wait when it needs an approval" },
         OPTION_JSON,
     },
     .run = run_run,

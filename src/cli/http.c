@@ -123,6 +123,17 @@ static int read_answer(int fd, const struct http_request *request, struct http_r
     }
 }
 
+int http_open(const char *socket_path, const struct http_request *request, struct err *err)
+{
+    CLEANUP_CLOSE int fd = http_connect(socket_path, NULL, err);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = send_request(fd, request, err);
+    return r < 0 ? r : TAKE_FD(fd);
+}
+
 int http_call(const char *socket_path, const struct http_request *request, struct http_response *ret_response, struct err *err)
 {
     CLEANUP_CLOSE int fd = http_connect(socket_path, NULL, err);

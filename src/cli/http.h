@@ -48,6 +48,8 @@ struct http_response {
 int http_connect(const char *socket_path, pid_t *ret_pid, struct err *err);
 /* Connects, asks, reads the answer. 0, the errors of http_connect, -ETIMEDOUT, -EINTR, -EPIPE, -EPROTO, -E2BIG. */
 int http_call(const char *socket_path, const struct http_request *request, struct http_response *ret_response, struct err *err);
+/* Connects and asks only; the descriptor on which the answer comes. For answers that have no end. */
+int http_open(const char *socket_path, const struct http_request *request, struct err *err);
 void http_response_free(struct http_response *response);
 
 #endif

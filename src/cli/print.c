@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/http.h"
 #include "cli/term.h"
+#include "cli/visible.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -24,26 +25,26 @@ struct sink {
     int error;
 };
 
-/* Escapes DEL, U+0080–U+009F, U+200E/F, U+2028–U+202E, U+2066–U+2069, U+061C. Returns bytes eaten, 0 when `text` is none. */
+/* Blanks of another width hide nothing. */
+static bool is_blank(uint32_t c)
+{
+    return c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* Escapes what takes no ink or steers what is around it. Returns bytes eaten, 0 when `text` is none. */
 static size_t escape(const unsigned char *text, size_t len, struct buf *out, int *error)
 {
-    unsigned code = 0;
-    size_t eaten = 0;
+    uint32_t c = 0;
+    size_t used = text[0] < 0x7f ? 0 : text_decode(text, len, &c);
 
-    if (text[0] == 0x7f) {
-        code = 0x7f;
-        eaten = 1;
-    } else if (len >= 2 && ((text[0] == 0xc2 && text[1] < 0xa0) || (text[0] == 0xd8 && text[1] == 0x9c))) {
-        code = (text[0] & 0x1fu) << 6 | (text[1] & 0x3fu);
-        eaten = 2;
-    } else if (len >= 3 && text[0] == 0xe2 && (text[1] == 0x80 || text[1] == 0x81)) {
-        code = 0x2000u | (text[1] & 0x3fu) << 6 | (text[2] & 0x3fu);
-        eaten =
-            code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? 3 : 0;
-    }
-    if (eaten)
-        *error = buf_printf(out, "\\u%04x", code);
-    return eaten;
+    if (!used || !text_is_unseen(c) || is_blank(c))
+        return 0;
+    if (c < 0x10000)
+        *error = buf_printf(out, "\\u%04x", (unsigned) c);
+    else
+        *error = buf_printf(
+            out, "\\u%04x\\u%04x", (unsigned) (0xd800 + ((c - 0x10000) >> 10)), (unsigned) (0xdc00 + ((c - 0x10000) & 0x3ff)));
+    return used;
 }
 
 static int add_safe(const char *data, size_t len, void *userdata)

@@ -75,8 +75,7 @@ const char *term_end(FILE *file)
     return colour_on(file) ? "\033[0m" : "";
 }
 
-/* Decodes one character of at most `len` bytes: its length, or 0 when the first byte starts no valid one. */
-static size_t decode(const unsigned char *text, size_t len, uint32_t *ret)
+size_t text_decode(const unsigned char *text, size_t len, uint32_t *ret)
 {
     static const uint32_t LEAST[] = { 0, 0, 0x80, 0x800, 0x10000 };
     size_t need = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
@@ -110,7 +109,7 @@ int text_clean(const char *text, size_t len, bool keep_lines, struct buf *out)
 
     while (len && r >= 0) {
         uint32_t c = 0;
-        size_t used = decode(at, len, &c);
+        size_t used = text_decode(at, len, &c);
 
         if (!used)
             r = buf_add_str(out, REPLACEMENT);
@@ -141,7 +140,7 @@ size_t text_columns(const char *text)
 
     while (len) {
         uint32_t c = 0xfffd;
-        size_t used = decode((const unsigned char *) text, len, &c);
+        size_t used = text_decode((const unsigned char *) text, len, &c);
 
         columns += char_columns(c);
         text += used ? used : 1;
@@ -159,7 +158,7 @@ int text_fit(const char *text, size_t columns, struct buf *out)
         return buf_add(out, text, len);
     while (len && r >= 0) {
         uint32_t c = 0xfffd;
-        size_t used = decode((const unsigned char *) text, len, &c);
+        size_t used = text_decode((const unsigned char *) text, len, &c);
 
         used = used ? used : 1;
         if (taken + char_columns(c) + 1 > columns)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARN, STYLE_BAD };
@@ -31,6 +32,8 @@ void term_force_colour(int on);
  * `keep_lines`, newline excepted), the C1 block, bidirectional overrides and invalid UTF-8.
  */
 int text_clean(const char *text, size_t len, bool keep_lines, struct buf *out);
+/* One character of at most `len` bytes of UTF-8: its length, or 0 when the first byte starts no valid one. */
+size_t text_decode(const unsigned char *text, size_t len, uint32_t *ret);
 /* Columns that cleaned text takes. */
 size_t text_columns(const char *text);
 /* Appends at most `columns` columns of cleaned text, ending in "…" when something was left out. */

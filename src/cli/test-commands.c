@@ -48,8 +48,8 @@ static void test_the_flag_brings_its_option(void **state)
 
     assert_string_equal(command_option(unlock, 0)->name, "passphrase-file");
     assert_null(command_option(unlock, 1));
-    assert_string_equal(command_option(run, 4)->name, "passphrase-file");
-    assert_null(command_option(run, 5));
+    assert_string_equal(command_option(run, 5)->name, "passphrase-file");
+    assert_null(command_option(run, 6));
     assert_string_equal(command_option(command_find("vault status"), 0)->name, "json");
     assert_null(command_option(command_find("vault status"), 1));
 }

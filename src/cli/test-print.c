@@ -26,7 +26,9 @@ static void test_json_steers_no_terminal(void **state)
     expect_json("[\"\\u009b31m\\u007f\"]", "[\n  \"\\u009b31m\\u007f\"\n]");
     expect_json("[\"a\\u202eb\\u2066c\\u200fd\\u061c\\u2028\"]", "[\n  \"a\\u202eb\\u2066c\\u200fd\\u061c\\u2028\"\n]");
     expect_json("[\"Grüße – 山田 …\"]", "[\n  \"Grüße – 山田 …\"\n]");
-    expect_json("[\"\\u00a0\\u2000\\u2065\\u206a\"]", "[\n  \"\xc2\xa0\xe2\x80\x80\xe2\x81\xa5\xe2\x81\xaa\"\n]");
+    expect_json("[\"\\u00a0\\u2000\\u3000\"]", "[\n  \"\xc2\xa0\xe2\x80\x80\xe3\x80\x80\"\n]");
+    expect_json("[\"\\u200b\\u2065\\ufeff\\udb40\\udc41\"]", "[\n  \"\\u200b\\u2065\\ufeff\\udb40\\udc41\"\n]");
+    expect_json("[\"\\ud83d\\ude00\"]", "[\n  \"\xf0\x9f\x98\x80\"\n]");
 }
 
 static void expect_clean(const char *in, size_t len, bool lines, const char *out)

@@ -1,0 +1,26 @@
+/*
+ * The file by which a browser gets a one-time code: the code must not be an argument of any program, so what the browser is
+ * given is the path of a small page (0600, in a folder of its own, 0700) that leads on. It exists as short as possible.
+ */
+#ifndef CLI_REDIRECT_H
+#define CLI_REDIRECT_H
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#include <sys/types.h>
+
+struct redirect;
+
+/* Writes the page that leads to `url`, in $XDG_RUNTIME_DIR or else in /tmp. It is removed by redirect_free(). */
+int redirect_new(const char *url, struct redirect **ret_redirect, struct err *err);
+const char *redirect_path(const struct redirect *redirect);
+/*
+ * Waits until a browser has read it: some time without a further reader after the first (who opens a page often looks at it before
+ * the browser does), at most a minute. `pid` is what was started to open it. 0; -ENOENT: that failed, and nobody read it; -EINTR.
+ */
+int redirect_await(struct redirect *redirect, pid_t pid, struct err *err);
+void redirect_free(struct redirect *redirect);
+DEFINE_CLEANUP_PTR(struct redirect, redirect_free)
+
+#endif
