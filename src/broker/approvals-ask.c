@@ -88,9 +88,19 @@ static void refuse_key(struct api_reply *reply)
         "use a new key for a new call");
 }
 
+/* Whoever can be told that it waits is told. */
+static void wait_for_end(struct approvals *approvals, struct approval *approval, int64_t wait_ms, struct api_reply *reply)
+{
+    bool waits = wait_ms && approval->state == APPROVAL_PENDING;
+
+    approvals_wait(approvals, approval, wait_ms, true, reply);
+    if (waits)
+        approvals_tell_pending(approvals, approval);
+}
+
 static void join(struct ask *ask, struct approval *approval)
 {
-    approvals_wait(ask->approvals, approval, ask->wait_ms, true, take_reply(ask));
+    wait_for_end(ask->approvals, approval, ask->wait_ms, take_reply(ask));
     ask_free(ask);
 }
 
@@ -124,12 +134,14 @@ static void on_durable(int result, void *userdata)
         ask_fail_receipt(ask, &err);
         return;
     }
+    if (!ask->reply) {
+        /* Its client went while the request went to disk. */
+        approval->client_gone = true;
+        approvals_changed(approvals, approval);
+    }
     approvals_tell_people(approvals, approval);
-    bool waits = ask->reply && ask->wait_ms;
     if (ask->reply)
-        approvals_wait(approvals, approval, ask->wait_ms, true, take_reply(ask));
-    if (waits)
-        approvals_tell_pending(approvals, approval);
+        wait_for_end(approvals, approval, ask->wait_ms, take_reply(ask));
     ask_free(ask);
 }
 
@@ -212,10 +224,7 @@ static bool is_there(struct approvals *approvals, const struct approvals_call *c
 
     switch (queue_same(approvals->queue, session_id, call->key, same, repeatable, &approval)) {
     case QUEUE_SAME:
-        approvals_wait(approvals, approval, wait_ms, true, reply);
-        /* Its clients may say that it waits. */
-        if (wait_ms && approval->state == APPROVAL_PENDING)
-            approvals_tell_pending(approvals, approval);
+        wait_for_end(approvals, approval, wait_ms, reply);
         return true;
     case QUEUE_OTHER:
         refuse_key(reply);
