@@ -110,6 +110,9 @@ static json_t *degraded(struct broker *broker)
         snprintf(text, sizeof text, "the signed heads of the audit log: %s", heads_trouble(broker->heads));
         add_degraded(list, text, "receipts are written all the same; aileron audit verify tells up to which they are signed");
     }
+    if (broker->settings.approval_confirm == CONFIRM_NEVER)
+        add_degraded(list, "approvals need no passphrase, not even for agents that are neither fenced nor contained",
+            "aileron config set approval.confirm auto");
     add_degraded(list, keeper_degraded(broker->keeper), "see the log; `aileron daemon logs` shows it");
     if (overrides_are_idle(broker))
         add_degraded(list,
