@@ -176,7 +176,10 @@ static struct rpc_call *call_new(struct rpc_peer *peer, const json_t *id, const 
     return call;
 }
 
-/* Asks the broker by `function`; `subject` is the request's name there, `shown` what the answer calls it. */
+/*
+ * Asks the broker by `function`; `subject` is the request's name there, `shown` what the answer calls it. Only what is asked to
+ * be done waits for a person; how things stand is said at once.
+ */
 static void ask(struct rpc_peer *peer, const json_t *id, const json_t *params, api_fn *function, const char *subject,
     const char *shown, json_t *body_stolen)
 {
@@ -195,7 +198,7 @@ static void ask(struct rpc_peer *peer, const json_t *id, const json_t *params, a
         .query = query,
         .raw_query = "",
         .body = body,
-        .wait_ms = broker_session_park_ms(session),
+        .wait_ms = function == api_action_run ? broker_session_park_ms(session) : 0,
     };
     function(peer->broker, &request, call->reply);
 }

@@ -173,12 +173,17 @@ def given(home, **more):
     return {"AILERON_SESSION_TOKEN": session["token"], "AILERON_AGENT_SOCKET": str(where)}, session
 
 
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as stream:
+        return stream.connect_ex(str(path)) == 0
+
+
 def crash(home):
-    """The daemon dies with everything it has under way."""
+    """The daemon dies with everything it has under way; the last of its threads takes the socket along."""
     home.remember()
     pid = home.pid()
     home.kill(pid)
-    wait_for(lambda: not alive(pid), "its end")
+    wait_for(lambda: not alive(pid) and not listens(home.path / "agent/agent.sock"), "its end")
 
 
 def test_it_lives_through_a_restart_of_the_daemon(built, probe_folder, hostile_server, ca):

@@ -1,0 +1,300 @@
+"""Actions that a person must approve, as an agent sees them: over the relay and over HTTP, until its client gives up and after."""
+import json
+import time
+
+import pytest
+
+from tests.conftest import make_probe_home
+from tests.rig.gated import approval, approvals, decide, effect, effects, install_gated, wait_state
+from tests.rig.ports import wait_for
+from tests.rig.relay import Relay
+from tests.rig.streamable import EVENTS, JSON, Streamable
+
+
+@pytest.fixture(scope="module")
+def gated_home(built, probe_folder, hostile_server, ca):
+    made = make_probe_home(probe_folder, hostile_server, ca)
+    install_gated(made)
+    made.cli("config", "set", "approval.confirm", "never", check=0)
+    yield made
+    made.close()
+
+
+class OverRelay:
+    """A call over stdio."""
+
+    def __init__(self, home):
+        self.home, self.relay = home, Relay(home)
+        self.number = 100
+
+    def start(self, name, arguments, token=None):
+        self.number += 1
+        params = {"name": name, "arguments": arguments}
+        if token is not None:
+            params["_meta"] = {"progressToken": token}
+        self.relay.send({"jsonrpc": "2.0", "id": self.number, "method": "tools/call", "params": params})
+        return self.number
+
+    def message(self, call):
+        return self.relay.receive()
+
+    def result(self, call):
+        while True:
+            message = self.relay.receive(30)
+            if message.get("id") == call:
+                return message["result"]
+
+    def cancel(self, call):
+        self.relay.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call}})
+
+    def leave(self, call):
+        self.relay.process.kill()
+
+    def tools(self):
+        return self.relay.tools()
+
+    def call(self, name, arguments=None):
+        return self.relay.call(name, arguments)
+
+    def close(self):
+        self.relay.close()
+
+
+class OverHttp:
+    """The same over Streamable HTTP."""
+
+    def __init__(self, home):
+        self.home, self.client = home, Streamable(home)
+
+    def start(self, name, arguments, token=None):
+        reply = self.client.start(name, arguments, token)
+        reply.number = self.client._next
+        return reply
+
+    def message(self, call):
+        return call.message()
+
+    def result(self, call):
+        return call.answer()["result"]
+
+    def cancel(self, call):
+        assert self.client.notify("notifications/cancelled", {"requestId": call.number}) == 202
+
+    def leave(self, call):
+        call.close()
+
+    def tools(self):
+        return self.client.tools()
+
+    def call(self, name, arguments=None):
+        return self.client.call(name, arguments)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(params=[OverRelay, OverHttp])
+def agent(request, gated_home):
+    made = request.param(gated_home)
+    yield made
+    made.close()
+
+
+def newest(home, known):
+    return wait_for(lambda: next((row["id"] for row in approvals(home, "pending") if row["id"] not in known), None), "a card")
+
+
+def pending_ids(home):
+    return {row["id"] for row in approvals(home, "pending")}
+
+
+def test_the_tools_say_it(agent):
+    tools = agent.tools()
+    gated, status = tools["gated"], tools["check_action_status"]
+    assert gated["annotations"] == {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
+    assert "approv" in gated["description"]
+    assert set(status["annotations"]) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
+    assert status["inputSchema"]["required"] == ["approval_id"] and status["annotations"]["readOnlyHint"] is True
+
+
+def test_a_call_waits_and_says_for_what(agent, gated_home, hostile):
+    mark, known = hostile.mark(), pending_ids(gated_home)
+    call = agent.start("gated", effect("waits"), token="tok")
+    ident = newest(gated_home, known)
+    progress = agent.message(call)
+    assert progress["method"] == "notifications/progress" and progress["params"]["progressToken"] == "tok"
+    url = approval(gated_home, ident)["review_url"]
+    assert progress["params"]["message"] == f"Waiting for your approval: gated · {url} · aileron approval approve {ident}"
+    assert not effects(hostile, mark)
+    decide(gated_home, ident)
+    result = agent.result(call)
+    assert not result.get("isError") and result["structuredContent"]["results"][0]["status"] == 200
+    assert effects(hostile, mark) == ["waits"]
+    assert approval(gated_home, ident)["collected_at"]
+
+
+def test_progress_goes_on(agent, gated_home):
+    """Every ten seconds, and always further."""
+    known = pending_ids(gated_home)
+    call = agent.start("gated", effect("progress"), token=7)
+    ident = newest(gated_home, known)
+    first, started = agent.message(call), time.monotonic()
+    second = agent.message(call)
+    assert 5 < time.monotonic() - started < 12
+    assert second["params"]["progress"] > first["params"]["progress"] and second["params"]["message"] == first["params"]["message"]
+    decide(gated_home, ident, approved=False)
+    agent.result(call)
+
+
+def test_a_denial_is_told_in_words(agent, gated_home, hostile):
+    mark, known = hostile.mark(), pending_ids(gated_home)
+    call = agent.start("gated", effect("denied"))
+    decide(gated_home, newest(gated_home, known), approved=False, reason="not on a Sunday")
+    result = agent.result(call)
+    text = result["content"][0]["text"]
+    assert result["isError"] is True and "denied" in text and "othing was done" in text and "not on a Sunday" in text
+    assert result["structuredContent"]["error"]["class"] == "approval_denied" and result["structuredContent"]["summary"] == text
+    assert not effects(hostile, mark)
+
+
+@pytest.mark.parametrize("how", ["cancel", "leave"])
+def test_who_gives_up_ends_only_the_wait(agent, gated_home, hostile, how):
+    mark, known = hostile.mark(), pending_ids(gated_home)
+    mine = f"{how} {type(agent).__name__}"
+    call = agent.start("gated", effect(mine))
+    ident = newest(gated_home, known)
+    assert approval(gated_home, ident)["client_gone"] is False
+    getattr(agent, how)(call)
+    wait_for(lambda: approval(gated_home, ident)["client_gone"], "the client's end to be seen")
+    decide(gated_home, ident)
+    done = wait_state(gated_home, ident, "completed")
+    assert effects(hostile, mark) == [mine] and not done.get("collected_at")
+    if how == "leave" and isinstance(agent, OverRelay):
+        return  # its session went with it
+    result = agent.call("check_action_status", {"approval_id": ident})
+    assert not result.get("isError") and result["structuredContent"]["results"][0]["status"] == 200
+    assert effects(hostile, mark) == [mine] and approval(gated_home, ident)["collected_at"]
+
+
+def test_collecting(agent, gated_home, hostile):
+    """What is not there yet, what is somebody else's, what is no id."""
+    mark, known = hostile.mark(), pending_ids(gated_home)
+    call = agent.start("gated", effect("collected"))
+    ident = newest(gated_home, known)
+    result = agent.call("check_action_status", {"approval_id": ident})
+    assert not result.get("isError") and result["structuredContent"]["status"] == "pending_approval"
+    assert ident in result["content"][0]["text"] and "check_action_status" in result["content"][0]["text"]
+    other = OverHttp(gated_home)
+    for arguments in ({"approval_id": ident}, {"approval_id": "apr_00000000000000000000000000"}):
+        assert other.call("check_action_status", arguments)["isError"] is True
+    for arguments in ({}, {"approval_id": 1}, {"approval_id": "../" + ident}, {"approval_id": ident, "approved": True}):
+        assert agent.call("check_action_status", arguments)["structuredContent"]["error"]["class"] == "bad_input"
+    assert not effects(hostile, mark), "asking approves nothing"
+    decide(gated_home, ident)
+    assert not agent.result(call).get("isError")
+    assert not agent.call("check_action_status", {"approval_id": ident}).get("isError")
+    assert effects(hostile, mark) == ["collected"]
+
+
+def test_the_same_call_again_is_the_same_approval(agent, gated_home, hostile):
+    mark, known = hostile.mark(), pending_ids(gated_home)
+    first = agent.start("gated", effect("twice"), token=1)
+    ident = newest(gated_home, known)
+    if isinstance(agent, OverHttp):
+        first.close()
+    else:
+        agent.cancel(first)
+    wait_for(lambda: approval(gated_home, ident)["client_gone"], "the client's end to be seen")
+    second = agent.start("gated", effect("twice"), token=2)
+    progress = agent.message(second)
+    while progress["params"]["progressToken"] != 2:
+        progress = agent.message(second)
+    assert ident in progress["params"]["message"] and pending_ids(gated_home) == known | {ident}
+    decide(gated_home, ident)
+    assert not agent.result(second).get("isError") and effects(hostile, mark) == ["twice"]
+
+
+def test_an_answer_without_a_stream(gated_home):
+    """A client that takes JSON alone waits for its head, and its going is seen all the same."""
+    client, known = Streamable(gated_home), pending_ids(gated_home)
+    message = client.message("tools/call", {"name": "gated", "arguments": effect("json"), "_meta": {"progressToken": 1}})
+    stream = client.connect()
+    stream.sendall(client.head("POST", json.dumps(message).encode(), Accept=JSON))
+    ident = newest(gated_home, known)
+    decide(gated_home, ident)
+    reply = client.read(stream)
+    assert reply.type == JSON and not reply.json()["result"].get("isError")
+
+    known = pending_ids(gated_home)
+    message["params"]["arguments"] = effect("json gone")
+    stream = client.connect()
+    stream.sendall(client.head("POST", json.dumps(message).encode(), Accept=JSON))
+    ident = newest(gated_home, known)
+    stream.close()
+    wait_for(lambda: approval(gated_home, ident)["client_gone"], "the client's end to be seen")
+
+
+def test_the_api_sees_its_client_go(gated_home):
+    client, known = Streamable(gated_home), pending_ids(gated_home)
+    body = json.dumps({"args": effect("api gone")}).encode()
+    stream = client.connect()
+    head = client.head("POST", body, Accept=None, Prefer="wait=60").replace(b"/mcp", b"/v1/actions/gated/run", 1)
+    stream.sendall(head)
+    ident = newest(gated_home, known)
+    assert approval(gated_home, ident)["client_gone"] is False
+    stream.close()
+    wait_for(lambda: approval(gated_home, ident)["client_gone"], "the client's end to be seen")
+    decide(gated_home, ident, approved=False)
+
+
+@pytest.mark.timeout(120)
+def test_a_client_that_no_launcher_started_gets_the_pending_answer(gated_home, hostile):
+    """After 45 s, on both doors at once."""
+    mark = hostile.mark()
+    started = time.monotonic()
+    calls = []
+    for kind in (OverRelay, OverHttp):
+        known = pending_ids(gated_home)
+        agent = kind(gated_home)
+        call = agent.start("gated", effect(f"late {kind.__name__}"), token=3)
+        calls.append((agent, call, newest(gated_home, known)))
+    for agent, call, ident in calls:
+        result, silent = None, time.monotonic()
+        while result is None:
+            message = agent.message(call)
+            assert time.monotonic() - silent < 12, "it was silent for too long"
+            silent = time.monotonic()
+            result = message.get("result")
+        assert 40 < time.monotonic() - started < 55
+        assert not result.get("isError")
+        body = approval(gated_home, ident)
+        assert result["structuredContent"] == {"status": "pending_approval", "approval_id": ident, "review_url": body["review_url"]}
+        text = result["content"][0]["text"]
+        assert ident in text and body["review_url"] in text and "check_action_status" in text
+        decide(gated_home, ident)
+        wait_state(gated_home, ident, "completed")
+        assert not agent.call("check_action_status", {"approval_id": ident}).get("isError")
+        agent.close()
+    assert sorted(effects(hostile, mark)) == ["late OverHttp", "late OverRelay"]
+
+
+def test_a_limited_session(gated_home):
+    """The tool that collects is there only when something it sees may wait."""
+    limited = Streamable(gated_home, only=["probe*"])
+    assert "check_action_status" not in limited.tools() and "gated" not in limited.tools()
+    for name in ("gated", "check_action_status"):
+        assert limited.start(name).json()["error"]["code"] == -32602
+    assert limited.home.api("POST", "/v1/actions/gated/run", {"args": effect("only")}, token=limited.token).status in (403, 404)
+    some = Streamable(gated_home, only=["gated"])
+    assert set(some.tools()) == {"gated", "check_action_status"}
+
+
+def test_streams_say_something_while_they_wait(gated_home):
+    """Without a progress token there is no progress, but a sign of life."""
+    client, known = Streamable(gated_home), pending_ids(gated_home)
+    reply = client.start("gated", effect("comments"))
+    assert reply.type == EVENTS
+    ident = newest(gated_home, known)
+    time.sleep(16)
+    decide(gated_home, ident)
+    assert reply.answer()["result"] and reply.comments >= 1 and not reply.before
