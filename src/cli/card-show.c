@@ -55,9 +55,11 @@ const char *card_state_words(const json_t *approval, enum style *ret_style)
 {
     for (size_t i = 0; i < ARRAY_LEN(STATES); i++)
         if (card_is(approval, STATES[i].state)) {
+            bool resolved = card_is(approval, "unknown") && !card_is_unresolved(approval);
+
             if (ret_style)
-                *ret_style = STATES[i].style;
-            return STATES[i].words;
+                *ret_style = resolved ? STYLE_PLAIN : STATES[i].style;
+            return resolved ? "outcome unknown, resolved" : STATES[i].words;
         }
     if (ret_style)
         *ret_style = STYLE_PLAIN;

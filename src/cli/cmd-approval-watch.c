@@ -400,39 +400,40 @@ static void on_quit(struct watching *watching)
         watching->quit = true;
 }
 
-static void on_paste(struct watching *watching)
+static void on_crowd(struct watching *watching)
 {
     say(watching, STYLE_WARN, "several keys at once decide nothing");
 }
 
+/* Several keys at once decide nothing; everything else they may do. */
 static void on_key(struct watching *watching, int key)
 {
     static const struct {
         int key;
         void (*fn)(struct watching *watching);
+        bool decides;
     } KEYS[] = {
-        { 'a', on_approve },
-        { 'd', on_deny },
-        { 'r', on_resolve },
-        { 'j', on_next },
-        { SCREEN_DOWN, on_next },
-        { 'k', on_previous },
-        { SCREEN_UP, on_previous },
-        { ' ', on_page_down },
-        { SCREEN_PAGE_DOWN, on_page_down },
-        { 'b', on_page_up },
-        { SCREEN_PAGE_UP, on_page_up },
-        { SCREEN_HOME, on_first },
-        { SCREEN_END, on_last },
-        { 's', on_whole },
-        { SCREEN_ESCAPE, on_back },
-        { 'q', on_quit },
-        { SCREEN_PASTE, on_paste },
+        { 'a', on_approve, true },
+        { 'd', on_deny, true },
+        { 'r', on_resolve, true },
+        { 'j', on_next, false },
+        { SCREEN_DOWN, on_next, false },
+        { 'k', on_previous, false },
+        { SCREEN_UP, on_previous, false },
+        { ' ', on_page_down, false },
+        { SCREEN_PAGE_DOWN, on_page_down, false },
+        { 'b', on_page_up, false },
+        { SCREEN_PAGE_UP, on_page_up, false },
+        { SCREEN_HOME, on_first, false },
+        { SCREEN_END, on_last, false },
+        { 's', on_whole, false },
+        { SCREEN_ESCAPE, on_back, false },
+        { 'q', on_quit, false },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(KEYS); i++)
-        if (KEYS[i].key == key)
-            KEYS[i].fn(watching);
+        if (KEYS[i].key == (key & ~SCREEN_CROWDED))
+            (key & SCREEN_CROWDED && KEYS[i].decides ? on_crowd : KEYS[i].fn)(watching);
 }
 
 static void turn(struct watching *watching)

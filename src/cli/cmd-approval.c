@@ -90,7 +90,7 @@ static void put_row(struct table *table, const json_t *approval, int64_t now)
     table_row(table);
     table_cell_style(table, print_suffix(json_get_str(approval, "id")), STYLE_BOLD);
     table_cell(table, print_local_time(json_get_str(approval, "requested_at"), when));
-    table_cell_style(table, card_is(approval, "unknown") && !card_is_unresolved(approval) ? "unknown, resolved" : words, style);
+    table_cell_style(table, words, style);
     table_cell(table, json_get_str(approval, "badge"));
     put_visible(table, card_title(approval));
     put_visible(table, json_get_str(approval, "agent"));

@@ -120,7 +120,7 @@ static void say_cut(struct lines *lines, const char *indent, size_t left)
 {
     CLEANUP(buf_free) struct buf text = BUF_INIT(4096);
 
-    if (buf_printf(&text, "… %zu more lines are not shown here", left) >= 0)
+    if (buf_printf(&text, "… %zu more line%s not shown here", left, left == 1 ? " is" : "s are") >= 0)
         push(lines, strdup(indent), buf_take(&text), STYLE_WARN);
 }
 

@@ -29,6 +29,9 @@ struct screen {
     int fd;
     struct termios before;
     bool taken;
+    char keys[256]; /* read and not taken yet */
+    size_t keys_len;
+    bool crowded; /* they came at once */
     struct sigaction old_ends[ARRAY_LEN(ENDS)], old_others[ARRAY_LEN(OTHERS)];
     sigset_t old_mask;
 };
@@ -231,8 +234,20 @@ void screen_draw(const struct screen *screen, const char *frame)
     put(screen, buf_str(&out), out.len);
 }
 
-/* The key of what one read() gave. */
-static int key_of(const char *text, size_t len)
+/* Bytes of the escape sequence that `text` begins with. */
+static size_t sequence_len(const char *text, size_t len)
+{
+    size_t at = 2;
+
+    if (len < 2 || (text[1] != '[' && text[1] != 'O'))
+        return 1;
+    while (at < len && (text[at] < 0x40 || text[at] > 0x7e))
+        at++;
+    return at < len ? at + 1 : len;
+}
+
+/* Takes the next key of what was read. */
+static int take_key(struct screen *screen)
 {
     static const struct {
         const char *sequence;
@@ -240,26 +255,32 @@ static int key_of(const char *text, size_t len)
     } KEYS[] = { { "\033[A", SCREEN_UP }, { "\033OA", SCREEN_UP }, { "\033[B", SCREEN_DOWN }, { "\033OB", SCREEN_DOWN },
         { "\033[5~", SCREEN_PAGE_UP }, { "\033[6~", SCREEN_PAGE_DOWN }, { "\033[H", SCREEN_HOME }, { "\033[F", SCREEN_END },
         { "\033[1~", SCREEN_HOME }, { "\033[4~", SCREEN_END } };
+    size_t used = screen->keys[0] == '\033' ? sequence_len(screen->keys, screen->keys_len) : 1;
+    int key = used > 1 ? SCREEN_NONE : screen->keys[0] == '\033' ? SCREEN_ESCAPE : (unsigned char) screen->keys[0];
 
     for (size_t i = 0; i < ARRAY_LEN(KEYS); i++)
-        if (len == strlen(KEYS[i].sequence) && !memcmp(text, KEYS[i].sequence, len))
-            return KEYS[i].key;
-    if (len == 1)
-        return text[0] == '\033' ? SCREEN_ESCAPE : (unsigned char) text[0];
-    return text[0] == '\033' ? SCREEN_NONE : SCREEN_PASTE;
+        if (used == strlen(KEYS[i].sequence) && !memcmp(screen->keys, KEYS[i].sequence, used))
+            key = KEYS[i].key;
+    if (used < screen->keys_len)
+        screen->crowded = true; /* from here to the end of what came at once */
+    screen->keys_len -= used;
+    memmove(screen->keys, screen->keys + used, screen->keys_len);
+    key |= screen->crowded ? SCREEN_CROWDED : 0;
+    if (!screen->keys_len)
+        screen->crowded = false;
+    return key;
 }
 
 /* False when the terminal has gone. */
-static bool read_key(const struct screen *screen, bool hung_up, int *ret_key)
+static bool read_keys(struct screen *screen, bool hung_up)
 {
-    char text[256];
-    ssize_t n = read(screen->fd, text, sizeof text);
+    ssize_t n = read(screen->fd, screen->keys, sizeof screen->keys);
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
     if (n <= 0)
         return n == 0 && !hung_up;
-    *ret_key = key_of(text, (size_t) n);
+    screen->keys_len = (size_t) n;
     return true;
 }
 
@@ -270,7 +291,7 @@ int screen_wait(struct screen *screen, int other_fd, int timeout_ms, int *ret_ke
     int n, came = 0;
 
     *ret_key = SCREEN_NONE;
-    n = ppoll(fds, 2, timeout_ms < 0 ? NULL : &timeout, &screen->old_mask);
+    n = screen->keys_len ? 0 : ppoll(fds, 2, timeout_ms < 0 ? NULL : &timeout, &screen->old_mask);
     if (stopped)
         stop(screen);
     if (resized)
@@ -278,11 +299,13 @@ int screen_wait(struct screen *screen, int other_fd, int timeout_ms, int *ret_ke
     resized = 0;
     if (ended)
         return came | SCREEN_END_SIGNAL;
-    if (n == 0)
-        came |= SCREEN_TIME;
-    if (n > 0 && fds[0].revents)
-        came |= read_key(screen, fds[0].revents & (POLLHUP | POLLERR), ret_key) ? SCREEN_KEY : SCREEN_END_SIGNAL;
     if (n > 0 && fds[1].revents)
         came |= SCREEN_OTHER;
-    return came;
+    if (n > 0 && fds[0].revents && !read_keys(screen, fds[0].revents & (POLLHUP | POLLERR)))
+        return came | SCREEN_END_SIGNAL;
+    if (screen->keys_len) {
+        *ret_key = take_key(screen);
+        return came | SCREEN_KEY;
+    }
+    return n == 0 ? came | SCREEN_TIME : came;
 }

@@ -22,7 +22,7 @@ enum screen_key {
     SCREEN_HOME,
     SCREEN_END,
     SCREEN_ESCAPE,
-    SCREEN_PASTE, /* several at once: nobody typed that */
+    SCREEN_CROWDED = 0x10000, /* a bit: it came together with others, as a paste does */
 };
 
 /* What ended a wait, as bits. */

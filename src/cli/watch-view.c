@@ -107,7 +107,7 @@ static int add_rule(const struct watch_view *view, size_t columns, struct buf *o
     size_t below = view->card_lines > view->scroll + view->card_rows ? view->card_lines - view->scroll - view->card_rows : 0;
 
     if (below)
-        snprintf(more, sizeof more, " %zu more lines below ", below);
+        snprintf(more, sizeof more, " %zu more line%s below ", below, below == 1 ? "" : "s");
     for (size_t i = text_columns(more); i < columns && i < 1000; i++)
         buf_add_str(&text, "─");
     buf_add_str(&text, more);

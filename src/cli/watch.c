@@ -62,10 +62,17 @@ static size_t place_of(const struct watch *watch, const char *id)
     return i;
 }
 
+static bool is_same(const json_t *a, const json_t *b)
+{
+    return json_equal(json_object_get(a, "state"), json_object_get(b, "state")) &&
+           json_equal(json_object_get(a, "seal"), json_object_get(b, "seal"));
+}
+
 void watch_put(struct watch *watch, const json_t *approval)
 {
     size_t at = watch_find(watch, id_of(approval));
     bool known = at < json_array_size(watch->list);
+    bool same = known && is_same(json_array_get(watch->list, at), approval);
 
     if (known && belongs(approval))
         json_array_set(watch->list, at, (json_t *) approval);
@@ -75,7 +82,7 @@ void watch_put(struct watch *watch, const json_t *approval)
         json_array_insert(watch->list, place_of(watch, id_of(approval)), (json_t *) approval);
     if (json_array_size(watch->list) > LIST_MAX)
         json_array_remove(watch->list, json_array_size(watch->list) - 1);
-    if (watch->changed)
+    if (watch->changed && !same)
         watch->changed(approval, !known, watch->userdata);
 }
 

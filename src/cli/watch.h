@@ -11,7 +11,7 @@ struct watch {
     long long pending;     /* in all */
     struct events *events; /* NULL: the daemon is away */
     bool was_away;         /* it has been since the last time it was there */
-    /* Told of every approval that was asked for or changed, also at the beginning; `fresh`: it was not known before. */
+    /* Told of every approval that was asked for, or whose state or seal changed, also at the beginning; `fresh`: it was not known before. */
     void (*changed)(const json_t *approval, bool fresh, void *userdata);
     void *userdata;
 };
