@@ -26,7 +26,7 @@
 #include "base/banned.h"
 
 #define RUNNING_MAX   4
-#define WAITING_MAX   64
+#define WAITING_MAX   1000
 #define RUN_MS        30000
 #define URL_HEAD      "http://127.0.0.1:"
 #define CROCKFORD     "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
