@@ -117,6 +117,17 @@ static void json_replace(json_t **at, json_t *value)
     *at = value;
 }
 
+int approval_undecide(struct approval *approval)
+{
+    if (!is_one_of(approval, BIT(APPROVAL_APPROVED) | BIT(APPROVAL_DENIED)) || approval->collected_unix_ms)
+        return APPROVAL_WRONG_STATE;
+    approval->state = APPROVAL_PENDING;
+    approval->decided_unix_ms = approval->finished_unix_ms = 0;
+    approval->reason[0] = '\0';
+    json_replace(&approval->result, NULL);
+    return 0;
+}
+
 int approval_ask_again(
     struct approval *approval, const char *seal, json_t *card, json_t *difference, int64_t expires, int64_t now)
 {
@@ -346,6 +357,19 @@ int approval_from_json(const json_t *json, struct approval **ret_approval, struc
         *(bool *) ((char *) approval + flags[i].at) = json_is_true(json_object_get(json, flags[i].name));
     *ret_approval = TAKE_PTR(approval);
     return 0;
+}
+
+size_t approval_memory(const struct approval *approval)
+{
+    size_t bytes = sizeof *approval;
+
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        json_t *value = NULL;
+
+        memcpy(&value, (const char *) approval + values[i].at, sizeof value);
+        bytes += json_memory(value);
+    }
+    return bytes;
 }
 
 void approval_free(struct approval *approval)

@@ -62,6 +62,7 @@ struct approval {
     bool unattended; /* nobody is asked: it runs from the beginning, and is here so that it happens once */
     bool confined;   /* asked by an agent that cannot decide itself */
     bool client_gone;
+    size_t line_bytes; /* of its line in the journal; the journal's */
 };
 
 const char *approval_state_name(enum approval_state state);
@@ -89,6 +90,8 @@ int approval_same_make(const char *session_id, const char *action, const json_t 
 /* `seal`: what the decider saw; NULL when it could not be another. A NULL or overlong reason is cut. */
 int approval_decide(struct approval *approval, bool approved, const char *seal, const char *reason, int64_t now);
 int approval_start(struct approval *approval, int64_t now);
+/* A decision that could not be written down, and of which nothing has come: it waits again. */
+int approval_undecide(struct approval *approval);
 /* Approved, but what would run is not what was approved. Takes card and difference. */
 int approval_ask_again(
     struct approval *approval, const char *seal, json_t *card, json_t *difference, int64_t expires, int64_t now);
@@ -104,6 +107,9 @@ int approval_resolve(struct approval *approval, int64_t now);
 bool approval_recover(struct approval *approval, int64_t now);
 /* Arguments and results leave `after_ms` after collection. True when something left. */
 bool approval_forget(struct approval *approval, int64_t after_ms, int64_t now);
+
+/* About how many bytes of memory it takes. */
+size_t approval_memory(const struct approval *approval);
 
 /* One line of the journal, and back. New reference; NULL when out of memory. */
 json_t *approval_to_json(const struct approval *approval);

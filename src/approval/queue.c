@@ -1,6 +1,7 @@
 /*
- * Records hang on one list, newest first, and in three trees of the C library: by id, by what holds a second call of
- * the same back, and by session and idempotency key. Counts are kept, so that nothing is walked for a new call.
+ * Records hang on one list, newest first, and in four trees of the C library: by id, by what holds a second call of
+ * the same back, by what was done last of the same, and by session and idempotency key. Counts are kept, so that nothing
+ * is walked for a new call. Ends of calls that nobody was asked about hang on a second list, in their order.
  */
 #include "approval/queue.h"
 
@@ -18,21 +19,24 @@
 
 struct node {
     struct approval *approval;
-    TAILQ_ENTRY(node) link;
-    bool counts; /* as a pending one */
-    bool holds;  /* is in the tree of the same */
+    TAILQ_ENTRY(node) link, end_link;
+    size_t bytes; /* of memory, while it counts or has ended */
+    bool counts;  /* as a pending one */
+    bool holds;   /* is in the tree of the same */
+    bool ended;   /* is in the list of ends */
 };
 
 struct session_count {
     char id[ULID_ID_MAX];
-    size_t pending;
+    size_t pending, bytes;
 };
 
 struct queue {
     struct queue_limits limits;
     TAILQ_HEAD(nodes, node) nodes; /* newest first */
-    size_t len, pending;
-    void *by_id, *by_same, *by_key, *sessions;
+    TAILQ_HEAD(, node) ends;       /* oldest first */
+    size_t len, pending, bytes, ends_len, ends_bytes;
+    void *by_id, *by_same, *by_done, *by_key, *sessions;
 };
 
 /* ---- trees ---- */
@@ -112,14 +116,51 @@ static int pending_count(struct queue *queue, struct node *node, bool counts)
     session = counts ? session_make(queue, node->approval->session_id) : session_find(queue, node->approval->session_id);
     if (!session)
         return -ENOMEM;
+    if (counts)
+        node->bytes = approval_memory(node->approval);
     node->counts = counts;
     queue->pending += counts ? 1 : (size_t) -1;
+    queue->bytes += counts ? node->bytes : -node->bytes;
     session->pending += counts ? 1 : (size_t) -1;
+    session->bytes += counts ? node->bytes : -node->bytes;
     if (session->pending == 0) {
         tdelete(session, &queue->sessions, compare_session);
         free(session);
     }
     return 0;
+}
+
+/* What was done last of the same, for the card of the next one. */
+static void done_note(struct queue *queue, struct node *node)
+{
+    struct node **at = NULL;
+
+    if (node->approval->state != APPROVAL_COMPLETED && node->approval->state != APPROVAL_UNKNOWN)
+        return;
+    at = tsearch(node, &queue->by_done, compare_same);
+    if (at && (*at)->approval->finished_unix_ms <= node->approval->finished_unix_ms)
+        *at = node;
+}
+
+static void end_note(struct queue *queue, struct node *node)
+{
+    if (node->ended || !node->approval->unattended || !approval_is_over(node->approval))
+        return;
+    node->ended = true;
+    node->bytes = approval_memory(node->approval);
+    queue->ends_len++;
+    queue->ends_bytes += node->bytes;
+    TAILQ_INSERT_TAIL(&queue->ends, node, end_link);
+}
+
+static void end_forget(struct queue *queue, struct node *node)
+{
+    if (!node->ended)
+        return;
+    node->ended = false;
+    queue->ends_len--;
+    queue->ends_bytes -= node->bytes;
+    TAILQ_REMOVE(&queue->ends, node, end_link);
 }
 
 /* Of several that hold the same back (idempotent ones, or after a resolve) the newest is in the tree. */
@@ -151,6 +192,7 @@ int queue_new(const struct queue_limits *limits, struct queue **ret_queue)
     if (!queue)
         return -ENOMEM;
     TAILQ_INIT(&queue->nodes);
+    TAILQ_INIT(&queue->ends);
     queue->limits = *limits;
     *ret_queue = queue;
     return 0;
@@ -165,6 +207,9 @@ static void node_drop(struct queue *queue, struct node *node)
 {
     pending_count(queue, node, false);
     hold(queue, node, false);
+    end_forget(queue, node);
+    if (tree_find(&queue->by_done, node->approval, compare_same) == node)
+        tdelete(node, &queue->by_done, compare_same);
     tdelete(node, &queue->by_id, compare_id);
     if (node->approval->key[0] && tree_find(&queue->by_key, node->approval, compare_key) == node)
         tdelete(node, &queue->by_key, compare_key);
@@ -187,7 +232,7 @@ void queue_free(struct queue *queue)
 static int node_add(struct queue *queue, struct approval *approval, struct node **ret_node)
 {
     CLEANUP_PTR(approval_free) struct approval *taken = approval;
-    struct node *node = calloc(1, sizeof *node), *later = NULL;
+    struct node *node = calloc(1, sizeof *node), *older = NULL;
 
     if (!node)
         return -ENOMEM;
@@ -198,12 +243,12 @@ static int node_add(struct queue *queue, struct approval *approval, struct node 
         return -ENOMEM;
     }
     TAKE_PTR(taken);
-    /* By id, which begins with its time: a new one is the newest. */
-    later = TAILQ_FIRST(&queue->nodes);
-    while (later && strcmp(later->approval->id, approval->id) >= 0)
-        later = TAILQ_NEXT(later, link);
-    if (later)
-        TAILQ_INSERT_BEFORE(later, node, link);
+    /* By id, which begins with its time: a new one is the newest, and the journal is in nearly that order too. */
+    older = TAILQ_FIRST(&queue->nodes);
+    while (older && strcmp(older->approval->id, approval->id) >= 0)
+        older = TAILQ_NEXT(older, link);
+    if (older)
+        TAILQ_INSERT_BEFORE(older, node, link);
     else
         TAILQ_INSERT_TAIL(&queue->nodes, node, link);
     queue->len++;
@@ -213,18 +258,15 @@ static int node_add(struct queue *queue, struct approval *approval, struct node 
 
 /* ---- requests ---- */
 
-/* The last of the same that was collected, for the card. */
+/* The last of the same that was done, for the card. */
 static void before_note(const struct queue *queue, struct approval *approval)
 {
-    const struct node *node = NULL;
+    const struct node *node = tree_find(&queue->by_done, approval, compare_same);
 
-    TAILQ_FOREACH(node, &queue->nodes, link)
-    if ((node->approval->state == APPROVAL_COMPLETED || node->approval->state == APPROVAL_UNKNOWN) &&
-        !strcmp(node->approval->same, approval->same)) {
-        memcpy(approval->before, node->approval->id, sizeof approval->before);
-        approval->before_unix_ms = node->approval->finished_unix_ms;
+    if (!node)
         return;
-    }
+    memcpy(approval->before, node->approval->id, sizeof approval->before);
+    approval->before_unix_ms = node->approval->finished_unix_ms;
 }
 
 static void text_copy(char *to, size_t size, const char *from)
@@ -281,13 +323,20 @@ int queue_same(const struct queue *queue, const char *session_id, const char *ke
     return same_find(queue, &like, ret_approval);
 }
 
-static int room_check(struct queue *queue, const char *session_id)
+static bool is_over(size_t bytes, size_t limit)
+{
+    return limit && bytes > limit;
+}
+
+static int room_check(struct queue *queue, const char *session_id, size_t bytes)
 {
     const struct session_count *session = session_find(queue, session_id);
+    size_t before = session ? session->bytes : 0;
 
-    if (session && session->pending >= queue->limits.pending_session)
+    if ((session && session->pending >= queue->limits.pending_session) || is_over(before + bytes, queue->limits.bytes_session))
         return QUEUE_SESSION_FULL;
-    return queue->pending >= queue->limits.pending_all ? QUEUE_FULL : QUEUE_NEW;
+    return queue->pending >= queue->limits.pending_all || is_over(queue->bytes + bytes, queue->limits.bytes_all) ? QUEUE_FULL
+                                                                                                                 : QUEUE_NEW;
 }
 
 int queue_request(struct queue *queue, const struct queue_request *request, int64_t now, struct approval **ret_approval)
@@ -304,13 +353,13 @@ int queue_request(struct queue *queue, const struct queue_request *request, int6
     r = same_find(queue, approval, ret_approval);
     if (r != QUEUE_NEW)
         return r;
-    r = request->unattended ? QUEUE_NEW : room_check(queue, request->session_id);
+    approval->card = TAKE_PTR(card);
+    approval->asked = TAKE_PTR(asked);
+    r = request->unattended ? QUEUE_NEW : room_check(queue, request->session_id, approval_memory(approval));
     if (r != QUEUE_NEW)
         return r;
     if (!request->unattended)
         before_note(queue, approval);
-    approval->card = TAKE_PTR(card);
-    approval->asked = TAKE_PTR(asked);
     there = approval;
     r = node_add(queue, TAKE_PTR(approval), &node);
     if (r < 0)
@@ -375,6 +424,15 @@ void queue_visit(const struct queue *queue, queue_visit_fn *fn, void *userdata)
         return;
 }
 
+void queue_visit_oldest(const struct queue *queue, queue_visit_fn *fn, void *userdata)
+{
+    const struct node *node = NULL;
+
+    TAILQ_FOREACH_REVERSE(node, &queue->nodes, nodes, link)
+    if (!fn(node->approval, userdata))
+        return;
+}
+
 size_t queue_pending(const struct queue *queue)
 {
     return queue->pending;
@@ -394,6 +452,8 @@ void queue_changed(struct queue *queue, struct approval *approval)
     pending_count(queue, node, approval->state == APPROVAL_PENDING);
     if (!approval_holds(approval))
         hold(queue, node, false);
+    done_note(queue, node);
+    end_note(queue, node);
 }
 
 int64_t queue_next_expiry(const struct queue *queue)
@@ -422,7 +482,26 @@ int queue_load(struct queue *queue, struct approval *approval)
     r = pending_count(queue, node, approval->state == APPROVAL_PENDING);
     if (r < 0)
         return r;
+    done_note(queue, node);
+    end_note(queue, node);
     return approval_holds(approval) ? hold(queue, node, true) : 0;
+}
+
+struct approval *queue_overflow(const struct queue *queue)
+{
+    const struct node *oldest = TAILQ_FIRST(&queue->ends);
+    bool over = is_over(queue->ends_len, queue->limits.ends) || is_over(queue->ends_bytes, queue->limits.ends_bytes);
+
+    return oldest && over ? oldest->approval : NULL;
+}
+
+/* Nothing was done, or its end was handed over: it may be asked again as if it had not been. */
+static bool may_go(const struct approval *approval)
+{
+    bool nothing_done =
+        approval->state == APPROVAL_DENIED || approval->state == APPROVAL_EXPIRED || approval->state == APPROVAL_CANCELLED;
+
+    return approval_is_over(approval) && (nothing_done || !approval_holds(approval));
 }
 
 size_t queue_trim(struct queue *queue)
@@ -432,7 +511,7 @@ size_t queue_trim(struct queue *queue)
 
     for (node = TAILQ_FIRST(&queue->nodes); node; node = next) {
         next = TAILQ_NEXT(node, link);
-        if (!approval_is_over(node->approval) || approval_holds(node->approval) || kept++ < queue->limits.kept)
+        if (!may_go(node->approval) || kept++ < queue->limits.kept)
             continue;
         node_drop(queue, node);
         dropped++;

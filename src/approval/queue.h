@@ -16,10 +16,15 @@ struct queue_limits {
     int64_t expiry_ms; /* of a pending one */
     int64_t forget_ms; /* arguments and results leave this long after collection */
     size_t kept;       /* records that are over and collected; the oldest go first */
+    /* Memory of what is pending; 0: any. */
+    size_t bytes_session, bytes_all;
+    /* Ends of calls that nobody was asked about: how many, and their memory; 0: any. */
+    size_t ends, ends_bytes;
 };
 #define QUEUE_LIMITS_DEFAULT                                                                                                     \
     {                                                                                                                            \
-        100, 20000, 24 * 3600 * 1000ll, 24 * 3600 * 1000ll, 10000                                                                \
+        100, 20000, 24 * 3600 * 1000ll, 24 * 3600 * 1000ll, 10000, (size_t) 64 << 20, (size_t) 256 << 20, 10000,                 \
+            (size_t) 64 << 20                                                                                                    \
     }
 
 int queue_new(const struct queue_limits *limits, struct queue **ret_queue);
@@ -42,7 +47,7 @@ struct queue_request {
 enum queue_answer {
     QUEUE_NEW = 0,
     QUEUE_SAME = 1,         /* the same call is there already: its record */
-    QUEUE_SESSION_FULL = 2, /* too many pending of this session */
+    QUEUE_SESSION_FULL = 2, /* too many or too large pending ones of this session */
     QUEUE_FULL = 3,
     QUEUE_OTHER = 4, /* the idempotency key was used for another call: its record */
 };
@@ -64,6 +69,8 @@ struct approval *queue_find_suffix(const struct queue *queue, const char *suffix
 /* Newest first; `fn` returns false to stop. Nothing may be added or withdrawn meanwhile. */
 typedef bool queue_visit_fn(struct approval *approval, void *userdata);
 void queue_visit(const struct queue *queue, queue_visit_fn *fn, void *userdata);
+/* The same, oldest first. */
+void queue_visit_oldest(const struct queue *queue, queue_visit_fn *fn, void *userdata);
 size_t queue_pending(const struct queue *queue);
 size_t queue_len(const struct queue *queue);
 
@@ -74,7 +81,9 @@ int64_t queue_next_expiry(const struct queue *queue);
 
 /* A record of the journal; the last one of an id counts. Takes it. -EEXIST never. */
 int queue_load(struct queue *queue, struct approval *approval);
-/* Drops records that are over and collected beyond `kept`. How many went. */
+/* Drops records that are over beyond `kept`, unless somebody may still come for what was done. How many went. */
 size_t queue_trim(struct queue *queue);
+/* The oldest end of a call that nobody was asked about, when there are more of these than the limits allow; else NULL. */
+struct approval *queue_overflow(const struct queue *queue);
 
 #endif

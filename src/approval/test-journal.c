@@ -138,6 +138,31 @@ static void test_cut_anywhere(void **state)
     }
 }
 
+/* Bytes that the disk never got stand as NULs: nothing from there on was promised. */
+static void test_a_hole(void **state)
+{
+    CLEANUP(buf_free) struct buf whole = BUF_INIT(1 << 20);
+    struct both both;
+    struct err err = ERR_INIT;
+    size_t line = 0;
+
+    assert_int_equal(open_both(&both, &err), 0);
+    for (int i = 0; i < 4; i++)
+        ask(&both, (const char[]){ (char) ('1' + i), '\0' });
+    close_both(&both);
+    assert_int_equal(file_read(AT_FDCWD, path, &whole, &err), 0);
+    line = (size_t) ((char *) memchr(whole.data, '\n', whole.len) - whole.data) + 1;
+    memset(whole.data + 2 * line + 5, 0, 20);
+    assert_int_equal(file_write_atomic(AT_FDCWD, path, whole.data, whole.len, 0600, &err), 0);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 2);
+    ask(&both, "after");
+    close_both(&both);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 3);
+    close_both(&both);
+}
+
 static void test_damage_in_the_middle(void **state)
 {
     static const char *const wrong[] = { "x\n", "{}\n", "\n", "{\"state\":\"running\",\"id\":\"apr_x\"}\n" };
@@ -196,6 +221,177 @@ static void test_compaction(void **state)
     close_both(&both);
 }
 
+/* Much history makes a new file by itself, without a line lost; little does not. */
+static void test_history(void **state)
+{
+    struct both both;
+    struct err err = ERR_INIT;
+    struct stat st;
+    off_t largest = 0;
+
+    assert_int_equal(open_both(&both, &err), 0);
+    struct approval *approval = ask(&both, "1"), *other = ask(&both, "2");
+    static char text[100000];
+    assert_int_equal(json_object_set_new(approval->card, "text", json_stringn(memset(text, 'x', sizeof text), sizeof text)), 0);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(journal_write(both.journal, approval, &err), 0);
+        assert_int_equal(journal_compact(both.journal, both.queue, false, &err), 0);
+        assert_int_equal(stat(path, &st), 0);
+        largest = st.st_size > largest ? st.st_size : largest;
+    }
+    assert_true(largest > 4 << 20 && largest < 5 << 20);
+    assert_true(st.st_size < largest);
+    approval_decide(other, false, NULL, NULL, 2000);
+    assert_int_equal(journal_write(both.journal, other, &err), 0);
+    close_both(&both);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 2);
+    assert_int_equal(queue_pending(both.queue), 1);
+    close_both(&both);
+}
+
+/* Newest first when listed, whatever file they came from. */
+static bool note_one(struct approval *approval, void *userdata)
+{
+    char *seen = userdata;
+
+    assert_true(!seen[0] || strcmp(approval->id, seen) < 0);
+    memcpy(seen, approval->id, sizeof approval->id);
+    return true;
+}
+
+static void test_order_survives(void **state)
+{
+    struct both both;
+    struct err err = ERR_INIT;
+    char same[8];
+
+    assert_int_equal(open_both(&both, &err), 0);
+    for (int i = 0; i < 50; i++) {
+        snprintf(same, sizeof same, "%d", i);
+        struct approval *approval = ask(&both, same);
+        if (i % 3 == 0)
+            step(&both, approval, approval_decide(approval, false, NULL, NULL, 2000));
+    }
+    for (int i = 0; i < 2; i++) {
+        char seen[ULID_ID_MAX] = "";
+
+        assert_int_equal(journal_compact(both.journal, both.queue, true, &err), 0);
+        close_both(&both);
+        assert_int_equal(open_both(&both, &err), 0);
+        assert_int_equal(queue_len(both.queue), 50);
+        queue_visit(both.queue, note_one, seen);
+    }
+    close_both(&both);
+}
+
+/* What nothing depends on any more: until its line is flushed a restart takes it for interrupted, afterwards it is not there. */
+static void test_dropped(void **state)
+{
+    struct both both;
+    struct err err = ERR_INIT;
+    struct approval *approval = NULL;
+    const struct queue_request request = { .session_id = "", .seal = "", .same = "sha256:x", .unattended = true };
+    char id[ULID_ID_MAX];
+
+    assert_int_equal(open_both(&both, &err), 0);
+    ask(&both, "stays");
+    assert_int_equal(queue_request(both.queue, &request, 1000, &approval), QUEUE_NEW);
+    assert_int_equal(journal_write(both.journal, approval, &err), 0);
+    memcpy(id, approval->id, sizeof id);
+    assert_int_equal(journal_drop(both.journal, approval), 0);
+    queue_withdraw(both.queue, approval);
+    struct both early;
+    assert_int_equal(open_both(&early, &err), 0);
+    assert_int_equal(early.recovered, 1);
+    approval = queue_find(early.queue, id);
+    assert_true(approval && approval->state == APPROVAL_UNKNOWN && approval->unattended && approval_holds(approval));
+    close_both(&early);
+    assert_int_equal(journal_flush(both.journal, &err), 0);
+    close_both(&both);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 1);
+    assert_null(queue_find(both.queue, id));
+    /* Nor does it come back with a new file. */
+    assert_int_equal(journal_compact(both.journal, both.queue, true, &err), 0);
+    close_both(&both);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 1);
+    close_both(&both);
+}
+
+static json_t *numbers(size_t len)
+{
+    json_t *array = json_array();
+
+    while (len-- > 0)
+        json_array_append_new(array, json_integer(1));
+    return array;
+}
+
+static json_t *nested(unsigned depth)
+{
+    json_t *json = json_array();
+
+    while (depth-- > 0)
+        json = json_pack("[o]", json);
+    return json;
+}
+
+/* As large and as deep as a request may be, asked and shown: the next start must read it. */
+static void test_the_largest_arguments(void **state)
+{
+    struct both both;
+    struct err err = ERR_INIT;
+    struct approval *approval = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        json_t *args = i == 0 ? numbers(99990) : nested(62);
+        const struct queue_request request = { .session_id = "ses_a",
+            .seal = "sha256:seal",
+            .same = i == 0 ? "many" : "deep",
+            .asked = json_pack("{s:{s:O}}", "args", "x", args),
+            .card = json_pack("{s:[{s:{s:O}}], s:[[s, O]]}", "arguments", "args", "x", args, "inputs", "X", args) };
+
+        json_decref(args);
+        assert_int_equal(open_both(&both, &err), 0);
+        assert_int_equal(queue_request(both.queue, &request, 1000, &approval), QUEUE_NEW);
+        assert_int_equal(journal_write(both.journal, approval, &err), 0);
+        close_both(&both);
+        assert_int_equal(open_both(&both, &err), 0);
+        assert_int_equal(queue_pending(both.queue), i + 1);
+        close_both(&both);
+    }
+}
+
+/* What the next start would not read is not written; but an end is kept without what it is about. */
+static void test_too_large(void **state)
+{
+    struct both both;
+    struct err err = ERR_INIT;
+    struct approval *approval = NULL;
+    const struct queue_request request = {
+        .session_id = "ses_a", .seal = "sha256:seal", .same = "x", .card = json_pack("{s:o}", "x", numbers(600000))
+    };
+    char id[ULID_ID_MAX];
+
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_request(both.queue, &request, 1000, &approval), QUEUE_NEW);
+    assert_int_equal(journal_write(both.journal, approval, &err), -E2BIG);
+    queue_withdraw(both.queue, approval);
+    approval = ask(&both, "ends");
+    memcpy(id, approval->id, sizeof id);
+    step(&both, approval, approval_decide(approval, true, NULL, NULL, 2000));
+    step(&both, approval, approval_start(approval, 2000));
+    step(&both, approval, approval_finish(approval, APPROVAL_COMPLETED, json_pack("{s:o}", "x", numbers(1100000)), 2000));
+    assert_int_equal(journal_compact(both.journal, both.queue, true, &err), 0);
+    close_both(&both);
+    assert_int_equal(open_both(&both, &err), 0);
+    assert_int_equal(queue_len(both.queue), 1);
+    assert_int_equal(queue_find(both.queue, id)->state, APPROVAL_COMPLETED);
+    close_both(&both);
+}
+
 /* No room: the caller hears it, the file is as before, and the next line stands alone. */
 static void test_a_full_disk(void **state)
 {
@@ -228,9 +424,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whose_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order_survives, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_largest_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_disk, setup, teardown),
     };
 

@@ -120,15 +120,20 @@ static int report(const json_error_t *error, struct err *err)
     return err_set(err, EINVAL, "line %d column %d: %s", error->line, error->column, text);
 }
 
+int json_check_limits(const char *text, size_t len, struct json_limits limits, struct err *err)
+{
+    if (len > limits.bytes)
+        return err_set(err, E2BIG, "longer than the %zu bytes allowed", limits.bytes);
+    return prescan(text, len, limits, err);
+}
+
 int json_parse(const char *text, size_t len, struct json_limits limits, json_t **ret_json, struct err *err)
 {
     json_error_t error;
     json_t *json;
     int r;
 
-    if (len > limits.bytes)
-        return err_set(err, E2BIG, "longer than the %zu bytes allowed", limits.bytes);
-    r = prescan(text, len, limits, err);
+    r = json_check_limits(text, len, limits, err);
     if (r < 0)
         return r;
     json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
@@ -213,6 +218,25 @@ int json_quote(const char *text, size_t len, struct buf *out)
         out->data[before] = '\0';
     }
     return r;
+}
+
+/* What jansson 2.14 and malloc(3) take on a 64-bit machine, rounded up. */
+#define VALUE_BYTES  ((size_t) 48)
+#define OBJECT_BYTES ((size_t) 256)
+#define MEMBER_BYTES ((size_t) 96)
+
+size_t json_memory(const json_t *json)
+{
+    size_t bytes = json_is_object(json) ? OBJECT_BYTES : json ? VALUE_BYTES : 0;
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (json_is_string(json))
+        bytes += json_string_length(json);
+    json_object_foreach((json_t *) json, key, value) bytes += MEMBER_BYTES + strlen(key) + json_memory(value);
+    json_array_foreach(json, i, value) bytes += sizeof(json_t *) + json_memory(value);
+    return bytes;
 }
 
 static int fold(char c)

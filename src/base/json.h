@@ -32,6 +32,10 @@ int json_write_canonical(const json_t *json, struct buf *out);
 const char *json_get_str(const json_t *object, const char *key);
 /* Appends `text` as a quoted JSON string; invalid UTF-8 is replaced by U+FFFD. */
 int json_quote(const char *text, size_t len, struct buf *out);
+/* The same count of bytes, nesting and values that json_parse() begins with: would it take this text? */
+int json_check_limits(const char *text, size_t len, struct json_limits limits, struct err *err);
+/* About how many bytes of memory it takes; what is in it twice counts twice. NULL: none. */
+size_t json_memory(const json_t *json);
 /* Two different keys of one object that are equal but for ASCII case, or NULL. Looks at this object only. */
 const char *json_case_folded_twin(const json_t *object);
 /* Must run once before seccomp: seeds jansson's hash table. */

@@ -18,6 +18,7 @@
 #define DECISION_MAGIC 0x64656369u
 #define LIST_DEFAULT   100
 #define LIST_MAX       1000
+#define LIST_BYTES     ((size_t) 16 * 1024 * 1024) /* of memory; large cards make shorter pages */
 
 struct decision {
     uint32_t magic;
@@ -92,7 +93,8 @@ struct listing {
     bool by_state;
     enum approval_state state;
     const char *before;
-    size_t left;
+    size_t left, bytes;
+    bool more; /* not all that was asked for is here */
 };
 
 static bool list_one(struct approval *approval, void *userdata)
@@ -102,9 +104,16 @@ static bool list_one(struct approval *approval, void *userdata)
     if (approval->unattended || (listing->by_state && approval->state != listing->state) ||
         (listing->before && strcmp(approval->id, listing->before) >= 0))
         return true;
+    size_t bytes = approval_memory(approval);
+    if (listing->left == 0 || (listing->bytes && listing->bytes + bytes > LIST_BYTES)) {
+        listing->more = true;
+        return false;
+    }
     const struct view_facts facts = approvals_facts(listing->approvals, approval);
     json_array_append_new(listing->list, view_approval(approval, &facts));
-    return --listing->left > 0;
+    listing->bytes += bytes;
+    listing->left--;
+    return true;
 }
 
 static bool listing_read(const json_t *query, struct listing *listing)
@@ -138,7 +147,8 @@ void api_approvals_list(struct broker *broker, const struct api_request *request
     listing.list = json_array();
     queue_visit(broker->approvals->queue, list_one, &listing);
     api_reply_send(reply, 200,
-        json_pack("{s:o, s:I}", "approvals", listing.list, "pending", (json_int_t) approvals_pending(broker->approvals)));
+        json_pack("{s:o, s:I, s:b}", "approvals", listing.list, "pending", (json_int_t) approvals_pending(broker->approvals),
+            "more", listing.more));
 }
 
 void api_approval_get(struct broker *broker, const struct api_request *request, struct api_reply *reply)
@@ -185,6 +195,13 @@ static void refuse_other_seal(struct approvals *approvals, const struct approval
             view_approval(approval, &facts)));
 }
 
+/* Nothing has come of it yet: it waits again. */
+static void decision_undo(struct approvals *approvals, struct approval *approval)
+{
+    if (approval_undecide(approval) == 0)
+        approvals_changed(approvals, approval);
+}
+
 static void on_durable(int result, void *userdata)
 {
     struct decision *decision = MAGIC_CAST(struct decision, userdata, DECISION_MAGIC);
@@ -197,6 +214,7 @@ static void on_durable(int result, void *userdata)
     if (!approval) {
         answer_unknown(reply);
     } else if (approved && result < 0) {
+        decision_undo(approvals, approval);
         api_reply_error(reply, 507, "no_receipt", "the decision could not be brought to disk, so nothing runs",
             "without a receipt nothing is done; aileron status says what is wrong");
     } else if (approved) {
@@ -219,20 +237,12 @@ static int decision_write(struct decision *decision, struct approval *approval, 
         return r;
     if (!decision->approved)
         approvals_note_receipt(approval, audit_id);
-    approvals_changed(approvals, approval);
-    if (approvals_trouble(approvals))
-        return err_set(err, EIO, "%s", approvals_trouble(approvals));
+    r = approvals_changed(approvals, approval);
+    if (r < 0)
+        return err_set(err, -r, "%s", approvals_trouble(approvals));
     heads_now(approvals->broker->heads);
     r = receipts_sync(receipts, journal_fd(approvals->journal));
     return r < 0 ? r : receipts_durable(receipts, on_durable, decision, &decision->sync);
-}
-
-/* Nothing has come of it yet: it waits again. */
-static void decision_undo(struct approvals *approvals, struct approval *approval)
-{
-    if (approval->state == APPROVAL_APPROVED)
-        approval_recover(approval, clock_unix_ms());
-    approvals_changed(approvals, approval);
 }
 
 static void decide(struct decision *decision)

@@ -154,7 +154,10 @@ api_fn api_audit_list;
 api_fn api_audit_get;
 /* {"intact":bool,"events","files","where"?,"what"?,"head"}; runs in a child of its own */
 api_fn api_audit_verify;
-/* ?status= → {"approvals":[as api_approval_get…],"pending":number in all}, newest first; ?limit (1–1000, default 100) and ?before=id page */
+/*
+ * ?status= → {"approvals":[as api_approval_get…],"pending":number in all,"more":bool}, newest first; ?limit (1–1000, default 100) and
+ * ?before=id page. A page of large cards is shorter than its limit: "more" says whether another one follows.
+ */
 api_fn api_approvals_list;
 /* view_approval() of broker/approval-view.h. By id or unique suffix of 6 or more */
 api_fn api_approval_get;

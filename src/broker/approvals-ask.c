@@ -54,7 +54,8 @@ DEFINE_CLEANUP_PTR(struct ask, ask_free)
 
 static struct api_reply *take_reply(struct ask *ask)
 {
-    api_reply_on_gone(ask->reply, NULL, NULL);
+    if (ask->reply)
+        api_reply_on_gone(ask->reply, NULL, NULL);
     return TAKE_PTR(ask->reply);
 }
 
@@ -127,18 +128,14 @@ static void on_durable(int result, void *userdata)
     ask->sync = NULL;
     if (result < 0 || !approval) {
         if (approval)
-            approval_cancel(approval, "it could not be brought to disk", clock_unix_ms());
-        if (approval)
-            approvals_changed(approvals, approval);
+            approvals_cancel(approvals, approval, "it could not be brought to disk");
         err_errno(&err, result < 0 ? -result : ENOENT, "the request could not be brought to disk");
         ask_fail_receipt(ask, &err);
         return;
     }
-    if (!ask->reply) {
-        /* Its client went while the request went to disk. */
+    /* Its client went while the request went to disk. */
+    if (!ask->reply)
         approval->client_gone = true;
-        approvals_changed(approvals, approval);
-    }
     approvals_tell_people(approvals, approval);
     if (ask->reply)
         wait_for_end(approvals, approval, ask->wait_ms, take_reply(ask));
@@ -301,10 +298,12 @@ void approvals_run(struct approvals *approvals, const struct approvals_call *cal
     }
     if (is_there(approvals, call, session_id, same, -1, reply))
         return;
+    /* What a restart needs to say what was interrupted; the arguments it does not. */
     const struct queue_request request = { .session_id = session_id,
         .key = call->key,
         .seal = "",
         .same = same,
+        .asked = json_pack("{s:s}", "action", call->entry->action->name),
         .repeatable = action_is_idempotent(call->entry->action),
         .unattended = true };
     int r = queue_request(approvals->queue, &request, clock_unix_ms(), &approval);

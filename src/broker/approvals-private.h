@@ -27,7 +27,7 @@ struct approvals {
     struct loop_timer *look;       /* something may be gone */
     struct loop_timer *tidy;       /* arguments and results may be forgotten */
     int64_t expiry_unix_ms;        /* when `expiry` fires; 0: idle */
-    size_t uncollected;            /* ends of unattended ones that nobody took */
+    bool drops;                    /* the journal has lines to be flushed */
     char trouble[ERR_MESSAGE_MAX]; /* of the journal; "" = none */
     LIST_HEAD(, waiter) waiters;
     LIST_HEAD(, ask) asks;
@@ -37,9 +37,11 @@ struct approvals {
 
 /* --- approvals.c: the record --- */
 /* Writes the record as it is; the trouble is kept for status. */
-int approvals_keep(struct approvals *approvals, const struct approval *approval, struct err *err);
-/* As approvals_keep(), for a change that has happened already: trouble is logged. Listeners are told. */
-void approvals_changed(struct approvals *approvals, struct approval *approval);
+int approvals_keep(struct approvals *approvals, struct approval *approval, struct err *err);
+/* As approvals_keep(), for a change that has happened already: trouble is logged as well. Counts follow; pages are told. */
+int approvals_changed(struct approvals *approvals, struct approval *approval);
+/* Pages are told of something that a restart need not know. */
+void approvals_tell_pages(struct approvals *approvals, const struct approval *approval);
 /* It waits for a person now: pages and notify.command hear of it. */
 void approvals_tell_people(struct approvals *approvals, const struct approval *approval);
 /* approval.<what>; `decider`: a person did it, else the daemon; requested ones are the asker's. Not on disk yet. */
@@ -49,6 +51,8 @@ struct view_facts approvals_facts(const struct approvals *approvals, const struc
 bool approvals_needs_ticket(const struct approvals *approvals, const struct approval *approval);
 /* It ended: whoever waits is answered, and it is collected when one of them took the answer. The record may be gone afterwards. */
 void approvals_ended(struct approvals *approvals, struct approval *approval);
+/* A pending one ends without a decision, with its receipt. The record may be gone afterwards. */
+void approvals_cancel(struct approvals *approvals, struct approval *approval, const char *reason);
 /* An asker took an end that was there already. The record may be gone afterwards. */
 void approvals_collected(struct approvals *approvals, struct approval *approval);
 /* Ends that are no run: the result of the record names the receipt. */
@@ -59,7 +63,7 @@ void approvals_arm_expiry(struct approvals *approvals, int64_t expires_unix_ms);
 /* --- approvals-wait.c: who waits for its end --- */
 /*
  * Answers `reply` with the end of the record, or, when that takes longer than `wait_ms`, with its pending answer. `collects`: its
- * asker asks. wait_ms < 0: as long as it takes.
+ * asker asks. wait_ms < 0: as long as it takes. The record may be gone afterwards.
  */
 void approvals_wait(
     struct approvals *approvals, struct approval *approval, int64_t wait_ms, bool collects, struct api_reply *reply);

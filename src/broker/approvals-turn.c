@@ -181,7 +181,11 @@ static void ask_again(
     if (r == 0 && approvals_receipt(
                       approvals, approval, "approval.requested", end->preview_hash[0] ? end->preview_hash : NULL, NULL, &err) < 0)
         log_error("%s asks again without a receipt: %s", approval->id, err.message);
-    approvals_changed(approvals, approval);
+    if (approvals_changed(approvals, approval) == -E2BIG) {
+        approvals_cancel(approvals, approval, "what would run now is too large to be kept");
+        answer_decision(approvals, approval, reply);
+        return;
+    }
     approvals_arm_expiry(approvals, approval->expires_unix_ms);
     approvals_tell_people(approvals, approval);
     approvals_tell_pending(approvals, approval);

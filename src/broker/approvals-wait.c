@@ -79,8 +79,7 @@ static void on_gone(void *userdata)
     if (!approval || approval_is_over(approval) || somebody_waits(approvals, approval->id))
         return;
     approval->client_gone = true;
-    if (!approval->unattended)
-        approvals_changed(approvals, approval);
+    approvals_tell_pages(approvals, approval);
 }
 
 /* Its end is there already. */
@@ -116,8 +115,7 @@ void approvals_wait(
     api_reply_on_gone(reply, on_gone, waiter);
     if (collects && approval->client_gone) {
         approval->client_gone = false;
-        if (!approval->unattended)
-            approvals_changed(approvals, approval);
+        approvals_tell_pages(approvals, approval);
     }
 }
 
@@ -148,10 +146,12 @@ static struct waiter *waiter_of(const struct approvals *approvals, const char *i
 bool approvals_answer(struct approvals *approvals, const struct approval *approval)
 {
     struct waiter *waiter;
+    char id[ULID_ID_MAX];
     bool taken = false;
 
-    /* One at a time: to answer one may take others away. */
-    while ((waiter = waiter_of(approvals, approval->id))) {
+    memcpy(id, approval->id, sizeof id);
+    /* One at a time: to answer one may take others away, and the record with them. */
+    while ((waiter = waiter_of(approvals, id)) && (approval = queue_find(approvals->queue, id))) {
         bool collects = waiter->collects;
         bool took = answer(approvals, approval, waiter_free(waiter));
 

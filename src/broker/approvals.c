@@ -22,33 +22,52 @@
 #define FORGET_MS       (24 * 3600 * 1000LL)
 #define UNTAKEN_MS      (30 * 24 * 3600 * 1000LL) /* an end that nobody took for so long nobody will take */
 #define EXPIRY_SLACK_MS 50
+#define GATHERED_MAX    128
 
 static const char GONE_ACTION[] = "its action was removed or disabled", GONE_CONNECTOR[] = "its connector was removed",
                   GONE_BINDING[] = "its binding was removed";
 
 /* ---- keeping ---- */
 
-int approvals_keep(struct approvals *approvals, const struct approval *approval, struct err *err)
+/* What was written stays written when no new file could be made. */
+static void compact(struct approvals *approvals, bool now)
+{
+    struct err err = ERR_INIT;
+
+    if (journal_compact(approvals->journal, approvals->queue, now, &err) == 0)
+        return;
+    log_warn("%s", err.message);
+    snprintf(approvals->trouble, sizeof approvals->trouble, "%s", err.message);
+}
+
+int approvals_keep(struct approvals *approvals, struct approval *approval, struct err *err)
 {
     struct err ours = ERR_INIT;
     int r = journal_write(approvals->journal, approval, &ours);
 
-    if (r == 0)
-        r = journal_compact(approvals->journal, approvals->queue, false, &ours);
     snprintf(approvals->trouble, sizeof approvals->trouble, "%s", r < 0 ? ours.message : "");
-    if (r < 0 && err)
+    if (r == 0)
+        compact(approvals, false);
+    else if (err)
         *err = ours;
     return r;
 }
 
-void approvals_changed(struct approvals *approvals, struct approval *approval)
+void approvals_tell_pages(struct approvals *approvals, const struct approval *approval)
 {
-    queue_changed(approvals->queue, approval);
-    if (approvals_keep(approvals, approval, NULL) < 0)
-        log_error("%s: %s", approval->id, approvals->trouble);
     if (!approval->unattended)
         broker_event(approvals->broker, "approval",
             json_pack("{s:s, s:s}", "id", approval->id, "state", approval_state_name(approval->state)));
+}
+
+int approvals_changed(struct approvals *approvals, struct approval *approval)
+{
+    queue_changed(approvals->queue, approval);
+    int r = approvals_keep(approvals, approval, NULL);
+    if (r < 0)
+        log_error("%s: %s", approval->id, approvals->trouble);
+    approvals_tell_pages(approvals, approval);
+    return r;
 }
 
 void approvals_tell_people(struct approvals *approvals, const struct approval *approval)
@@ -57,7 +76,7 @@ void approvals_tell_people(struct approvals *approvals, const struct approval *a
     const char *action = json_get_str(approval->card, "action");
     char url[256];
 
-    broker_event(broker, "approval", json_pack("{s:s, s:s}", "id", approval->id, "state", approval_state_name(approval->state)));
+    approvals_tell_pages(approvals, approval);
     snprintf(url, sizeof url, "%s/approvals/%s", discovery_facts(broker->discovery)->url, approval->id);
     notify_send(broker->notify, approval->id, action ? action : "", url);
 }
@@ -139,39 +158,36 @@ static bool is_kept_for_one(const struct approval *approval)
     return approval->unattended && !approval->key[0];
 }
 
-static void drop_line(struct approvals *approvals, const struct approval *approval)
+static void on_drops(void *userdata)
 {
+    struct approvals *approvals = MAGIC_CAST(struct approvals, userdata, APPROVALS_MAGIC);
     struct err err = ERR_INIT;
 
-    if (journal_drop(approvals->journal, approval->id, &err) < 0)
+    approvals->drops = false;
+    if (journal_flush(approvals->journal, &err) < 0)
         log_warn("%s", err.message);
+    else
+        compact(approvals, false);
 }
 
+/*
+ * The record goes now, its line at the next turn: after the answer, which leaves in this one. Killed in between, a restart finds a
+ * call with an unknown outcome, not one that was never made.
+ */
 static void drop(struct approvals *approvals, struct approval *approval)
 {
-    drop_line(approvals, approval);
+    journal_drop(approvals->journal, approval);
     queue_withdraw(approvals->queue, approval);
-    approvals->uncollected--;
+    if (!approvals->drops)
+        approvals->drops = loop_defer(approvals->broker->loop, on_drops, approvals) == 0;
 }
 
-static bool find_oldest(struct approval *approval, void *userdata)
-{
-    struct approval **oldest = userdata;
-
-    if (approval->unattended && approval_is_over(approval) && !approval->key[0])
-        *oldest = approval;
-    return true;
-}
-
-/* Ends of ungated calls that nobody took are kept for who comes back, not for ever. */
-static void bound_uncollected(struct approvals *approvals)
+/* Ends of ungated calls are kept for who comes back, not for ever. */
+static void bound_ends(struct approvals *approvals)
 {
     struct approval *oldest = NULL;
 
-    if (approvals->uncollected <= LIMIT_UNCOLLECTED)
-        return;
-    queue_visit(approvals->queue, find_oldest, &oldest);
-    if (oldest)
+    while ((oldest = queue_overflow(approvals->queue)))
         drop(approvals, oldest);
 }
 
@@ -184,28 +200,32 @@ void approvals_collected(struct approvals *approvals, struct approval *approval)
         approvals_changed(approvals, approval);
 }
 
-/* Its end is written before anybody hears of it; of an ungated one, for whose sake no person was asked, that it is over. */
+/*
+ * Its end is written before anybody hears of it. One that is kept for its asker alone is gone when that one took it, and not worth
+ * a line: until it is dropped the journal says that it runs.
+ */
 void approvals_ended(struct approvals *approvals, struct approval *approval)
 {
+    char id[ULID_ID_MAX];
     bool for_one = is_kept_for_one(approval);
 
-    if (for_one)
-        drop_line(approvals, approval);
-    else
+    memcpy(id, approval->id, sizeof id);
+    if (!for_one)
         approvals_changed(approvals, approval);
     bool taken = approvals_answer(approvals, approval);
+    /* Whoever was answered may have come back at once, and taken it away. */
+    approval = queue_find(approvals->queue, id);
+    if (!approval)
+        return;
     if (for_one && taken) {
-        queue_withdraw(approvals->queue, approval);
+        drop(approvals, approval);
         return;
     }
     if (taken)
         approval_collect(approval, clock_unix_ms());
     if (taken || for_one)
         approvals_changed(approvals, approval);
-    if (for_one) {
-        approvals->uncollected++;
-        bound_uncollected(approvals);
-    }
+    bound_ends(approvals);
 }
 
 /* ---- ends that nobody decided ---- */
@@ -221,6 +241,12 @@ static void end_undecided(struct approvals *approvals, struct approval *approval
     approvals_ended(approvals, approval);
 }
 
+void approvals_cancel(struct approvals *approvals, struct approval *approval, const char *reason)
+{
+    if (approval_cancel(approval, reason, clock_unix_ms()) == 0)
+        end_undecided(approvals, approval, "approval.cancelled");
+}
+
 void approvals_arm_expiry(struct approvals *approvals, int64_t expires_unix_ms)
 {
     int64_t now = clock_unix_ms(), delay;
@@ -232,49 +258,38 @@ void approvals_arm_expiry(struct approvals *approvals, int64_t expires_unix_ms)
     loop_timer_set(approvals->expiry, (delay > 0 ? delay : 0) + EXPIRY_SLACK_MS);
 }
 
-/* A record's end may take it away, so those of a walk are gathered first. */
+/* A record's end may change the queue, so those of a walk are gathered first: as many as one turn may end without being missed. */
 struct gathered {
     struct approvals *approvals;
-    struct approval **items;
-    size_t len, room;
+    struct approval *items[GATHERED_MAX];
+    size_t len;
     int64_t now;
+    json_t *known; /* "action\nbinding" → what is gone of them, or null */
 };
 
-static void gather(struct gathered *all, struct approval *approval)
+/* True while there is room for another one. */
+static bool gather(struct gathered *all, struct approval *approval)
 {
-    if (all->len < all->room)
-        all->items[all->len++] = approval;
-}
-
-static void gathered_make(struct approvals *approvals, struct gathered *all)
-{
-    size_t room = queue_len(approvals->queue);
-
-    *all = (struct gathered){ .approvals = approvals, .items = calloc(room + 1, sizeof *all->items), .now = clock_unix_ms() };
-    all->room = all->items ? room : 0;
+    all->items[all->len++] = approval;
+    return all->len < GATHERED_MAX;
 }
 
 static bool expire_one(struct approval *approval, void *userdata)
 {
     struct gathered *all = userdata;
 
-    if (approval_expire(approval, all->now) == 0)
-        gather(all, approval);
-    return true;
+    return approval_expire(approval, all->now) != 0 || gather(all, approval);
 }
 
 static void on_expiry(void *userdata)
 {
     struct approvals *approvals = MAGIC_CAST(struct approvals, userdata, APPROVALS_MAGIC);
-    struct gathered all;
+    struct gathered all = { .approvals = approvals, .now = clock_unix_ms() };
 
     approvals->expiry_unix_ms = 0;
-    gathered_make(approvals, &all);
-    if (all.items)
-        queue_visit(approvals->queue, expire_one, &all);
+    queue_visit_oldest(approvals->queue, expire_one, &all);
     for (size_t i = 0; i < all.len; i++)
         end_undecided(approvals, all.items[i], "approval.expired");
-    free(all.items);
     approvals_arm_expiry(approvals, queue_next_expiry(approvals->queue));
 }
 
@@ -311,10 +326,9 @@ static bool connector_is_gone(struct broker *broker, const struct action *action
 }
 
 /* NULL: everything that it is about is there, in whatever shape. */
-static const char *what_is_gone(struct broker *broker, const struct approval *approval)
+static const char *what_is_gone(struct broker *broker, const char *name, const char *binding)
 {
     CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
-    const char *name = json_get_str(approval->asked, "action");
     int r = name ? catalog_get(broker->catalog, name, &entry, NULL) : -ENOENT;
 
     if (r == -ENOENT || !catalog_is_enabled(broker->catalog, name))
@@ -322,33 +336,48 @@ static const char *what_is_gone(struct broker *broker, const struct approval *ap
     if (entry && connector_is_gone(broker, entry->action))
         return GONE_CONNECTOR;
     /* The card names all of several; then the click will tell. */
-    const char *binding = json_get_str(approval->card, "binding");
     return binding && !strchr(binding, ',') && binding_is_gone(broker, binding) ? GONE_BINDING : NULL;
+}
+
+/* Thousands may wait for the same action. */
+static const char *look_once(struct gathered *all, const struct approval *approval)
+{
+    const char *action = json_get_str(approval->asked, "action"), *binding = json_get_str(approval->card, "binding");
+    char key[ACTION_NAME_MAX + BINDING_NAME_MAX + 2];
+    int len = snprintf(key, sizeof key, "%s\n%s", action ? action : "", binding ? binding : "");
+    bool keeps = len > 0 && (size_t) len < sizeof key;
+    const json_t *known = keeps ? json_object_get(all->known, key) : NULL;
+
+    if (known)
+        return json_string_value(known);
+    const char *gone = what_is_gone(all->approvals->broker, action, binding);
+    if (keeps)
+        json_object_set_new(all->known, key, gone ? json_string(gone) : json_null());
+    return gone;
 }
 
 static bool cancel_one(struct approval *approval, void *userdata)
 {
     struct gathered *all = userdata;
-    const char *gone = approval->state == APPROVAL_PENDING ? what_is_gone(all->approvals->broker, approval) : NULL;
+    const char *gone = approval->state == APPROVAL_PENDING ? look_once(all, approval) : NULL;
 
-    if (gone && approval_cancel(approval, gone, all->now) == 0)
-        gather(all, approval);
-    return true;
+    return !gone || approval_cancel(approval, gone, all->now) != 0 || gather(all, approval);
 }
 
 static void on_look(void *userdata)
 {
     struct approvals *approvals = MAGIC_CAST(struct approvals, userdata, APPROVALS_MAGIC);
-    struct gathered all;
+    struct gathered all = { .approvals = approvals, .now = clock_unix_ms() };
 
     if (approvals->broker->stopping || !queue_pending(approvals->queue))
         return;
-    gathered_make(approvals, &all);
-    if (all.items)
-        queue_visit(approvals->queue, cancel_one, &all);
+    all.known = json_object();
+    queue_visit_oldest(approvals->queue, cancel_one, &all);
+    json_decref(all.known);
     for (size_t i = 0; i < all.len; i++)
         end_undecided(approvals, all.items[i], "approval.cancelled");
-    free(all.items);
+    if (all.len == GATHERED_MAX)
+        loop_timer_set(approvals->look, 0);
 }
 
 void approvals_look(struct approvals *approvals)
@@ -359,30 +388,35 @@ void approvals_look(struct approvals *approvals)
 
 /* ---- what is forgotten ---- */
 
+struct forgetting {
+    struct queue *queue;
+    int64_t now;
+    bool forgot;
+};
+
 static bool forget_one(struct approval *approval, void *userdata)
 {
-    struct gathered *all = userdata;
+    struct forgetting *forgetting = userdata;
+    bool over = approval_is_over(approval), untaken = over && !approval->collected_unix_ms;
 
-    if (approval_is_over(approval) && !approval->collected_unix_ms && all->now - approval->finished_unix_ms > UNTAKEN_MS)
-        approval_collect(approval, all->now);
-    if (approval_forget(approval, FORGET_MS, all->now))
-        gather(all, approval);
+    if (untaken && forgetting->now - approval->finished_unix_ms > UNTAKEN_MS) {
+        approval_collect(approval, forgetting->now);
+        queue_changed(forgetting->queue, approval);
+        forgetting->forgot = true;
+    }
+    forgetting->forgot |= approval_forget(approval, FORGET_MS, forgetting->now);
     return true;
 }
 
 static void on_tidy(void *userdata)
 {
     struct approvals *approvals = MAGIC_CAST(struct approvals, userdata, APPROVALS_MAGIC);
-    struct gathered all;
-    struct err err = ERR_INIT;
+    struct forgetting forgetting = { .queue = approvals->queue, .now = clock_unix_ms() };
 
-    gathered_make(approvals, &all);
-    if (all.items)
-        queue_visit(approvals->queue, forget_one, &all);
-    free(all.items);
+    queue_visit(approvals->queue, forget_one, &forgetting);
     /* The lines that still say it go with the old file. */
-    if ((queue_trim(approvals->queue) || all.len) && journal_compact(approvals->journal, approvals->queue, true, &err) < 0)
-        log_warn("%s", err.message);
+    if (queue_trim(approvals->queue) || forgetting.forgot)
+        compact(approvals, true);
     if (queue_len(approvals->queue))
         loop_timer_set(approvals->tidy, TIDY_MS);
 }
@@ -395,6 +429,7 @@ static struct queue_limits limits_of(const struct settings *settings)
 
     limits.expiry_ms = settings->approval_expiry_s * 1000LL;
     limits.pending_session = settings->approval_max_pending;
+    limits.ends = LIMIT_UNCOLLECTED;
     return limits;
 }
 
@@ -461,7 +496,6 @@ static bool recover_one(struct approval *approval, void *userdata)
 
     if (approval->state == APPROVAL_UNKNOWN && !approval->result && !approval->collected_unix_ms)
         write_unknown(approvals, approval);
-    approvals->uncollected += is_kept_for_one(approval) && approval_is_over(approval);
     /* Whoever waited has gone with the daemon that it waited for. */
     if (!approval_is_over(approval))
         approval->client_gone = true;

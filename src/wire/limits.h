@@ -39,7 +39,7 @@
 #define LIMIT_CALLS                  2048 /* calls of actions under way */
 #define LIMIT_CALLS_PER_SESSION      64
 #define LIMIT_PREVIEW_MS             10000 /* of one preview */
-#define LIMIT_UNCOLLECTED            4096  /* ends of ungated calls that nobody took; the oldest are forgotten */
+#define LIMIT_UNCOLLECTED            4096  /* kept ends of ungated calls; the oldest are forgotten */
 
 #define LIMIT_WORKERS_ALL            32
 #define LIMIT_WORKERS_PER_CONNECTOR  16

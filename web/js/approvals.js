@@ -18,7 +18,7 @@ async function loadPending() {
     const page = await get(`/v1/approvals?status=pending&limit=${PER_REQUEST}${before}`);
     list.push(...page.approvals);
     const pending = page.pending ?? list.length;
-    if (page.approvals.length < PER_REQUEST || list.length >= LOADED_MAX)
+    if (!(page.more ?? page.approvals.length === PER_REQUEST) || list.length >= LOADED_MAX)
       return { list: list.reverse(), pending: Math.max(pending, list.length) };
     before = `&before=${encodeURIComponent(list.at(-1).id)}`;
   }
