@@ -135,7 +135,11 @@ static int run_steps(struct demo *demo)
 
 static int run_demo(struct cli *cli)
 {
-    struct demo demo = { .magic = DEMO_MAGIC, .out = cli->out, .workspace = WORKSPACE_NONE, .interrupted = &interrupted };
+    struct demo demo = { .magic = DEMO_MAGIC,
+        .out = cli->out,
+        .workspace = WORKSPACE_NONE,
+        .alone = args_has(cli->args, "auto-approve") || !term_is_tty(stdin) || !term_is_tty(cli->out),
+        .interrupted = &interrupted };
     int64_t start = clock_boot_ms();
     struct err err = ERR_INIT;
     int code;
@@ -159,13 +163,14 @@ const struct command COMMAND_DEMO = {
         "connector with its ten actions and releases them there; the suite is installed from it as from GitHub, and an account "
         "is "
         "connected by OAuth. An agent lists five mails through aileron-mcp, reads them in "
-        "parallel, looks at the week and drafts a reply, and a token that ends on the way is refreshed. The receipts of all that "
-        "are listed and verified. It needs no account and no network, takes a few seconds, leaves nothing behind and exits 1 "
-        "when "
-        "a step failed.\n"
+        "parallel, looks at the week and drafts a reply, and a token that ends on the way is refreshed. Then it wants to create "
+        "an "
+        "event, which waits for you: the page with it opens. The receipts of all that are listed and verified. It needs no "
+        "account "
+        "and no network, takes a few seconds, leaves nothing behind and exits 1 when a step failed.\n"
         "\n"
-        "--auto-approve answers every approval with yes; without a terminal the demo behaves as with it. No step of this version "
-        "needs an approval.",
-    .options = { { "auto-approve", 0, NULL, false, "approve without asking" } },
+        "With --auto-approve, or without a terminal, the demo decides itself, through the API: it denies a first event and shows "
+        "that nothing changed, then approves a second one and shows that it is there.",
+    .options = { { "auto-approve", 0, NULL, false, "decide without asking you" } },
     .run = run_demo,
 };

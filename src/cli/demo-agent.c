@@ -237,6 +237,26 @@ int agent_call(struct agent *agent, const char *tool, const json_t *args, json_t
     return agent_call_all(agent, tool, one, 1, ret_output, err);
 }
 
+int agent_begin(struct agent *agent, const char *tool, const json_t *args, int *ret_id, struct err *err)
+{
+    return send_request(agent, "tools/call", json_pack("{s:s,s:O}", "name", tool, "arguments", args), ret_id, err);
+}
+
+int agent_end(struct agent *agent, int id, json_t **ret_result, struct err *err)
+{
+    int64_t deadline = clock_boot_ms() + ANSWER_MS;
+    int r = 0;
+
+    while (r >= 0) {
+        CLEANUP_JSON json_t *message = NULL;
+
+        r = receive(agent, deadline, &message, err);
+        if (r >= 0 && json_integer_value(json_object_get(message, "id")) == id)
+            return take_result(message, ret_result, err);
+    }
+    return r;
+}
+
 /* Which of the calls an answer belongs to; `len` when to none. */
 static size_t call_of(const json_t *message, const int *ids, size_t len)
 {

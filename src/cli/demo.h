@@ -78,6 +78,10 @@ int agent_call(struct agent *agent, const char *tool, const json_t *args, json_t
 /* `len` calls of one tool, all sent before the first answer is awaited. `ret_outputs` get new references in the order of `args`. */
 int agent_call_all(struct agent *agent, const char *tool, json_t *const *args, size_t len, json_t **ret_outputs, struct err *err);
 
+/* Sends one tools/call; its answer is taken by agent_end(), which waits at most a minute. *ret_result is MCP's, whatever it says. */
+int agent_begin(struct agent *agent, const char *tool, const json_t *args, int *ret_id, struct err *err);
+int agent_end(struct agent *agent, int id, json_t **ret_result, struct err *err);
+
 /* ---- the tour ---- */
 
 #define DEMO_MAGIC 0x64656d6f
@@ -94,6 +98,8 @@ struct demo {
     json_t *mails[AGENT_CALLS_MAX]; /* as get_email gave them */
     size_t mails_len;
     char *forge_dir;
+    bool alone;        /* nobody decides: the tour does, through the API */
+    size_t events_len; /* in the calendar, before the agent adds one */
     const volatile sig_atomic_t *interrupted;
 };
 
@@ -101,6 +107,9 @@ struct demo {
 int demo_run(struct demo *demo, char *const *argv, const char *shown);
 /* The same with --json among its arguments: what it answered instead of printing it. New reference. */
 int demo_ask(struct demo *demo, char *const *argv, const char *shown, json_t **ret_answer, struct err *err);
+
+/* The event that the agent wants to create, and what a person has to say about it. */
+int demo_event(struct demo *demo, struct err *err);
 
 /* ---- the publisher ---- */
 

@@ -182,7 +182,7 @@ void lines_field(struct lines *lines, const char *label, const char *text, bool 
         lines->error = -ENOMEM;
         return;
     }
-    if (block || strchr(shown, '\n')) {
+    if ((block && *shown) || strchr(shown, '\n')) {
         push_broken(lines, "  ", "  ", name, strlen(name), STYLE_DIM);
         push_block(lines, "    │ ", shown);
         return;

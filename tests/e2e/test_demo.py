@@ -1,13 +1,16 @@
 """The two things that a newcomer does: `aileron demo`, from the build folder and after `make install`."""
 import concurrent.futures
+import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
 import pytest
 
 from tests.rig import paths
+from tests.rig.terminal import Terminal
 
 
 def processes(folder):
@@ -34,11 +37,11 @@ def run_demo(program, folder, *args, **environment):
 
 
 def check_story(done):
-    """Publishes, makes a vault, installs the suite, consents, then mails, the week, a draft, a refresh and the receipts."""
+    """Publishes, makes a vault, installs the suite, consents, then mails, the week, a draft, a refresh, an event and the receipts."""
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = done.stdout.lower()
     for word in ("publish pack", "vault init --dev", "action add-suite github://", "keyring.trusted", "[10/10]", "11 of 11 done",
-                 "presses allow", "mail", "digest", "week", "draft", "refreshed", "binding.refreshed",
+                 "presses allow", "mail", "digest", "week", "draft", "refreshed", "binding.refreshed", "approval.confirm",
                  "audit list", "audit verify", "intact"):
         assert word in told, f"{word!r} is not told:\n{done.stdout}\n{done.stderr}"
     assert "\x1b[" not in done.stdout
@@ -50,14 +53,83 @@ def check_story(done):
         assert secret not in done.stdout + done.stderr, f"{secret!r} was shown"
 
 
+def check_decided_alone(done):
+    """A first event is denied and changes nothing, a second one is approved and is there, once."""
+    told = [line.strip() for line in done.stdout.splitlines()]
+    denied = next(i for i, line in enumerate(told) if line.startswith("$ aileron approval deny "))
+    approved = next(i for i, line in enumerate(told) if line.startswith("$ aileron approval approve "))
+    assert denied < approved
+    assert any("the agent is told: create-calendar-event was denied" in line and "Anna is away that day" in line for line in told[denied:approved])
+    between, after = "\n".join(told[denied:approved]), "\n".join(told[approved:])
+    unchanged = re.search(r"^the calendar is as it was: (\d+) events$", between, re.M)
+    changed = re.search(r"^the calendar has it, once: (\d+) events instead of (\d+)$", after, re.M)
+    assert unchanged[1] == changed[2] and int(changed[1]) == int(changed[2]) + 1
+    events = [line.split()[2] for line in told if re.match(r"\d{4}-\d\d-\d\d .*create-calendar-event", line) and "installed" not in line]
+    assert events == ["approval.requested", "approval.denied", "approval.requested", "approval.approved", "execution.started", "execution.succeeded"]
+    assert "What will happen" in done.stderr and "Pilot budget with Jonas" in done.stderr
+
+
 @pytest.mark.parametrize("args", [[], ["--auto-approve"]])
 def test_the_demo(built, tmp_path, args):
     done, took = run_demo(paths.CLI, tmp_path, *args)
     check_story(done)
-    assert took < 5 or paths.sanitized(), f"{took:.1f} s"
+    check_decided_alone(done)
+    assert took < 8 or paths.sanitized(), f"{took:.1f} s"
     assert not processes(tmp_path), "the demo left processes"
     assert not list((tmp_path / "tmp").iterdir()), "the demo left files in TMPDIR"
     assert not (tmp_path / "user/.aileron").exists(), "the demo touched the home of its user"
+
+
+@pytest.fixture
+def stage(built, tmp_path):
+    for name in ("user", "tmp"):
+        (tmp_path / name).mkdir()
+    yield {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "user"), "LANG": "C.UTF-8", "TMPDIR": str(tmp_path / "tmp")}
+    assert not processes(tmp_path), "the demo left processes"
+    assert not list((tmp_path / "tmp").iterdir()), "the demo left files in TMPDIR"
+
+
+def waiting_demo(stage, terminal):
+    """Until the demo waits for a person: its environment, and the approval."""
+    text = terminal.expect(" aileron approval watch\n", timeout=40)
+    inner = {**stage, "AILERON_HOME": re.search(r"AILERON_HOME=(\S+) aileron approval watch", text)[1], "TERM": "dumb"}
+    listed = subprocess.run([paths.CLI, "approval", "list", "--json"], env=inner, capture_output=True, check=True, text=True)
+    [approval] = json.loads(listed.stdout)["approvals"]
+    return text, inner, approval
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_somebody_at_the_terminal_decides(stage, tmp_path, approve):
+    with Terminal(stage, ("demo",), cwd=tmp_path) as terminal:
+        text, inner, approval = waiting_demo(stage, terminal)
+        url = re.search(r"http://127\.0\.0\.1:\d+/approvals/(\w+)#code=([\w-]+)", text)
+        assert url[1] == approval["id"] and text.count("#code=") == 1 and not approval["needs_ticket"]
+        words = ["approve", approval["id"], "--yes"] if approve else ["deny", approval["id"]]
+        subprocess.run([paths.CLI, "approval", *words], env=inner, capture_output=True, check=True)
+        terminal.expect("decided: done" if approve else "decided: denied")
+        terminal.expect("the calendar has it, once" if approve else "the calendar is as it was")
+        assert terminal.wait() == 0, terminal.text
+
+
+def test_the_page_opens_as_aileron_open_does(stage, tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >"$SEEN/argv"; cat "${1#file://}" >"$SEEN/page"\n')
+    browser.chmod(0o755)
+    stage = {**stage, "DISPLAY": ":77", "BROWSER": str(browser), "SEEN": str(tmp_path)}
+    with Terminal(stage, ("demo",), cwd=tmp_path) as terminal:
+        text, inner, approval = waiting_demo(stage, terminal)
+        assert f"/approvals/{approval['id']}\n" in text and "code=" not in text
+        code = re.search(r"#code=([\w-]+)", (tmp_path / "page").read_text())[1]
+        assert code not in (tmp_path / "argv").read_text()
+        subprocess.run([paths.CLI, "approval", "approve", approval["id"], "--yes"], env=inner, capture_output=True, check=True)
+        assert terminal.wait() == 0 and code not in terminal.text
+
+
+def test_ctrl_c_while_it_waits_leaves_nothing(stage, tmp_path):
+    with Terminal(stage, ("demo",), cwd=tmp_path) as terminal:
+        waiting_demo(stage, terminal)
+        terminal.send("\x03")
+        assert terminal.wait() == 1 and "interrupted" in terminal.text
 
 
 def test_the_demo_ignores_a_proxy_and_a_home(built, tmp_path):
