@@ -95,6 +95,7 @@ static void failure_of_decision(const struct approval *approval, struct failure 
     else
         failure_set(failure, FAILURE_APPROVAL_DENIED, "a person denied it; nothing was done");
     failure_detail(failure, "approval_id", json_string(approval->id));
+    failure_detail(failure, "nothing_done", json_true());
     if (approval->reason[0])
         failure_detail(failure, "reason", json_string(approval->reason));
 }

@@ -29,6 +29,7 @@ static void attempt_failed(struct call *call, struct failure *failure);
 static void attempt_clear(struct call *call)
 {
     call_http_abandon(call);
+    call->changed_something |= call->unsafe_may_have_left;
     lease_release(TAKE_PTR(call->lease));
     failure_clear(&call->refusal);
     failure_clear(&call->trouble);
@@ -159,9 +160,27 @@ void call_forget(struct call *call)
         call_free(call);
 }
 
+/* Whether anything may have been changed is what who asked must know first. */
+static void say_what_was_done(const struct call *call, struct failure *failure)
+{
+    static const char nothing[] = "; nothing was done";
+    char *claim = strstr(failure->message, nothing);
+
+    if (call->step == 0 && !call->changed_something && !call->unsafe_may_have_left) {
+        failure_detail(failure, "nothing_done", json_true());
+        return;
+    }
+    if (call->step > 0)
+        failure_detail(failure, "steps_done", json_integer((json_int_t) call->step));
+    if (claim)
+        snprintf(claim, sizeof failure->message - (size_t) (claim - failure->message), "; what was done before that stays done");
+}
+
 /* Takes what the failure holds. */
 static void call_failed(struct call *call, struct failure *failure)
 {
+    call_http_abandon(call);
+    say_what_was_done(call, failure);
     call->audit_id[0] = '\0';
     if (!failure->boundary)
         failure->boundary = "runtime";

@@ -85,6 +85,7 @@ struct call {
     struct failure trouble; /* a request failed; counts unless the connector succeeds all the same */
     unsigned requests;
     bool unsafe_may_have_left;                          /* a request other than GET or HEAD */
+    bool changed_something;                             /* ... or perhaps: in any attempt of any step */
     bool unsafe_unanswered;                             /* ... and nobody knows what became of it */
     bool asking_unsafe;                                 /* the request under way is such a one */
     char asked_method[8], asked_host[URL_HOST_MAX + 1]; /* the newest request */

@@ -76,7 +76,6 @@ static void review_fail(struct review *review, struct failure *failure)
 
     if (!failure->boundary)
         failure->boundary = "runtime";
-    failure_detail(failure, "nothing_done", json_true());
     review_free(review);
     fn(&end, userdata);
     failure_clear(failure);

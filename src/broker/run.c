@@ -50,6 +50,7 @@ json_t *run_refusal_write(struct broker *broker, const struct run_refusal *refus
         .actor_id = refusal->actor_id,
         .payload = payload };
     receipts_append(broker->receipts, &receipt, audit_id, NULL);
+    failure_detail(failure, "nothing_done", json_true());
     failure_detail(failure, "log", json_string(log_path()));
     log_info("action %s refused: %s (%s), receipt %s", refusal->entry ? refusal->entry->action->name : refusal->action,
         failure_class_name(failure->class), failure->boundary, audit_id[0] ? audit_id : "none");

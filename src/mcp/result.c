@@ -11,25 +11,6 @@
 
 #include "base/banned.h"
 
-/* Classes that are decided before a connector runs. */
-static const char *const BEFORE_ANYTHING[] = { "bad_input", "binding_required", "binding_failed", "hash_mismatch",
-    "signature_failure", "approval_denied", "approval_timeout" };
-
-static bool nothing_was_done(const char *class, const json_t *details)
-{
-    if (json_integer_value(json_object_get(details, "steps_done")) > 0)
-        return false;
-    if (json_is_true(json_object_get(details, "nothing_done")))
-        return true;
-    if (json_is_true(json_object_get(details, "from_connector")))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(BEFORE_ANYTHING); i++) {
-        if (!strcmp(class, BEFORE_ANYTHING[i]))
-            return true;
-    }
-    return false;
-}
-
 static json_t *with_text(const char *text, json_t *structured_stolen, bool is_error)
 {
     CLEANUP_JSON json_t *structured = structured_stolen;
@@ -45,7 +26,7 @@ static void add_advice(struct buf *text, const char *class, const char *message,
 
     if (json_get_str(details, "outcome"))
         buf_add_str(text, "\nIt is unknown whether this was carried out. Do not repeat it; tell the person to check.");
-    else if (nothing_was_done(class, details) && !strstr(message, "nothing was done"))
+    else if (json_is_true(json_object_get(details, "nothing_done")) && !strstr(message, "nothing was done"))
         buf_add_str(text, "\nNothing was done.");
     if (!strcmp(class, "approval_denied")) {
         if (reason)

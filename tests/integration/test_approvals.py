@@ -5,6 +5,8 @@ import time
 import pytest
 
 from tests.conftest import make_probe_home
+from tests.rig.home import b64u
+from tests.rig.probing import args_of
 from tests.rig.gated import (LOOK, Session, approval, approvals, decide, effect, effects, install_gated, looking, wait_state)
 
 
@@ -318,6 +320,22 @@ def test_caps_are_told(gated_home, hostile):
             decide(gated_home, ident, approved=False)
     finally:
         gated_home.cli("config", "set", "approval.max_pending", "100", check=0)
+
+
+# ---- what is said of a failure
+
+
+def test_nothing_was_done_is_said_only_when_nothing_was_done(gated_home, session):
+    """A connector may fail in any class after it has changed something."""
+    bad = '{"error":{"class":"bad_input","message":"no"}}'
+    for calls, done in ((effect("changed something"), True), ({"calls": []}, False)):
+        answer = gated_home.api("POST", "/v1/actions/probe-once/run", {"args": {**calls, "stdout": b64u(bad)}}, token=session.token)
+        assert answer.status == 400
+        assert answer.json()["error"]["details"].get("nothing_done", False) is not done, answer
+    refused = gated_home.api("POST", "/v1/actions/probe-once/run", {"args": {"nosuch": 1}}, token=session.token)
+    assert refused.json()["error"]["details"]["nothing_done"] is True
+    chain = gated_home.api("POST", "/v1/actions/probe-chain/run", {"args": args_of(first='{"output":{}}', second=bad)}, token=session.token)
+    assert chain.json()["error"]["details"]["steps_done"] == 1 and "nothing_done" not in chain.json()["error"]["details"]
 
 
 # ---- who may decide
