@@ -101,7 +101,8 @@ def test_messages_without_an_answer(client):
 
 def test_other_versions_and_methods(client):
     assert client.ask("POST", PING, MCP_Protocol_Version=None).status == 200
-    assert client.ask("POST", PING, MCP_Protocol_Version="2025-06-18").status == 200
+    for version in ("2025-06-18", "2025-03-26"):
+        assert client.ask("POST", PING, MCP_Protocol_Version=version).status == 200
     for method in ("DELETE", "PUT", "PATCH", "OPTIONS"):
         reply = client.ask(method)
         assert reply.status == 405 and set(reply.headers["allow"].split(", ")) == {"GET", "POST"}, method

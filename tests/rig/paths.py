@@ -39,6 +39,11 @@ def codex():
     return node_modules() / f"@openai/codex-linux-{MACHINES[machine]}" / f"vendor/{machine}-unknown-linux-musl/bin/codex"
 
 
+def node22():
+    """A newer Node.js than Debian's, for the tools that want one."""
+    return node_modules() / f"node-linux-{MACHINES[os.uname().machine]}" / "bin/node"
+
+
 def sanitized():
     """True when the programs under test were built with ASan (the build folder says so)."""
     options = BUILD / ".configured-build"
