@@ -1,6 +1,9 @@
 """The agent's door over HTTP: Streamable HTTP at /mcp, byte for byte and with the official Python client."""
 import asyncio
 import json
+import os
+import re
+import subprocess
 import time
 
 import httpx2
@@ -8,6 +11,7 @@ import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.rig import paths
 from tests.rig.ports import wait_for
 from tests.rig.probing import args_of, envelope
 from tests.rig.puppet import PuppetHome
@@ -274,3 +278,20 @@ def test_the_official_client_reads_mail(google_home, mode):
                 assert caught.value.error.code == -32602
 
     asyncio.run(asyncio.wait_for(conversation(), 60))
+
+
+def test_the_commands_of_the_page(built):
+    """docs/mcp.md: a session, then a call, with curl."""
+    page = (paths.ROOT / "docs/mcp.md").read_text(encoding="utf-8")
+    opening, calling = re.findall(r"^```sh\n(.*?)^```$", page, re.S | re.M)
+    home = PuppetHome()
+    try:
+        environment = dict(os.environ, HOME=str(home.base / "user"))
+        (home.base / "user/.aileron").symlink_to(home.path)
+        opened = subprocess.run(["sh", "-ec", opening], env=environment, capture_output=True, text=True, check=True)
+        environment |= {"TOKEN": json.loads(opened.stdout)["token"], "URL": home.discovery()["url"].rstrip("/")}
+        assert (home.path / "daemon.url").read_text().strip().rstrip("/") == environment["URL"]
+        listed = subprocess.run(["sh", "-ec", calling], env=environment, capture_output=True, text=True, check=True)
+        assert json.loads(listed.stdout)["result"] == {"tools": []}
+    finally:
+        home.close()
