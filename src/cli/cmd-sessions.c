@@ -1,34 +1,31 @@
-/* aileron sessions list|get: which agents are or were connected. */
+/* aileron sessions list|get: which agents are or were connected. Live: cmd-sessions-watch.c. */
 #include "cli/cli.h"
 #include "cli/print.h"
 #include "cli/rows.h"
-#include "cli/table.h"
+#include "cli/sessions.h"
 
 #include "base/banned.h"
 
 const struct command COMMAND_SESSIONS = { .name = "sessions", .operands = "", .about = "Agent sessions" };
 
-static int run_list(struct cli *cli)
+struct table *sessions_table(const json_t *answer)
 {
     static const struct table_column COLUMNS[] = {
         { "SESSION", false, 0 },
         { "AGENT", false, 8 },
-        { "FOLDER", false, 12 },
+        { "FOLDER", false, 6 },
+        { "FENCE", false, 0 },
         { "STARTED", false, 0 },
         { "STATE", false, 0 },
         { "LAST SEEN", false, 0 },
         { "CALLS", true, 0 },
     };
-    CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
-    CLEANUP_JSON json_t *answer = NULL;
+    struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));
     const json_t *item;
     size_t i;
-    int code = cli_get(cli, "GET", "/v1/sessions", NULL, &answer);
 
-    if (code)
-        return code;
-    if (args_has(cli->args, "json"))
-        return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
+    if (!table)
+        return NULL;
     json_array_foreach(json_object_get(answer, "sessions"), i, item)
     {
         char started[PRINT_TIME_MAX], seen[PRINT_TIME_MAX];
@@ -38,11 +35,28 @@ static int run_list(struct cli *cli)
         table_cell(table, json_get_str(item, "id"));
         table_cell(table, json_get_str(item, "agent"));
         table_cell(table, json_get_str(item, "folder"));
+        table_cell(table, json_get_str(item, "confinement"));
         table_cell(table, print_local_time(json_get_str(item, "started_at"), started));
         table_cell_style(table, open ? "open" : "ended", open ? STYLE_GOOD : STYLE_DIM);
         table_cell(table, print_local_time(json_get_str(item, "last_seen_at"), seen));
         table_cellf(table, "%lld", (long long) json_integer_value(json_object_get(item, "calls")));
     }
+    return table;
+}
+
+static int run_list(struct cli *cli)
+{
+    CLEANUP_PTR(table_free) struct table *table = NULL;
+    CLEANUP_JSON json_t *answer = NULL;
+    int code = cli_get(cli, "GET", "/v1/sessions", NULL, &answer);
+
+    if (code)
+        return code;
+    if (args_has(cli->args, "json"))
+        return print_json(cli->out, answer) < 0 ? CODE_FAILED : CODE_DONE;
+    table = sessions_table(answer);
+    if (!table)
+        return cli_failf(CODE_FAILED, NULL, "out of memory");
     if (!table_rows(table)) {
         fputs("no agent sessions\n", cli->out);
         return CODE_DONE;
@@ -72,6 +86,8 @@ static int run_get(struct cli *cli)
     print_field(cli->out, "session", json_get_str(session, "id"));
     print_field(cli->out, "agent", json_get_str(session, "agent"));
     print_field(cli->out, "folder", json_get_str(session, "folder"));
+    print_field(cli->out, "fence", json_get_str(session, "confinement"));
+    print_items(cli->out, "only", json_object_get(session, "only"));
     print_field(cli->out, "started", print_local_time(json_get_str(session, "started_at"), when));
     if (json_get_str(session, "ended_at"))
         print_field(cli->out, "ended", print_local_time(json_get_str(session, "ended_at"), when));

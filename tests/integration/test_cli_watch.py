@@ -358,3 +358,41 @@ def test_json_lines(home, session):
     finally:
         process.kill()
         process.wait()
+
+
+# ---- sessions watch
+
+
+def test_sessions_come_and_go_on_the_screen(home, session):
+    with Watch(home, "sessions", "watch") as watch:
+        watch.shows("SESSION", "claude", "fence", "open")
+        mine = Session(home, agent="newcomer", folder="/work/new")
+        watch.shows("newcomer", "/work/new")
+        home.api("POST", f"/v1/sessions/{mine.id}/end")
+        watch.shows("ended")
+        watch.resize(30, 8)
+        watch.shows("Aileron")
+        home.stop()
+        watch.shows("does not answer")
+        home.start()
+        watch.shows("open")
+        watch.leave()
+
+
+def test_sessions_as_lines(home, session):
+    process = subprocess.Popen([str(paths.CLI), "sessions", "watch"], env=home.environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        while session.id not in (line := process.stdout.readline()):
+            assert "open" in line
+        mine = Session(home, agent="p\u0430ypal", folder="/a\u202eb")
+        line = process.stdout.readline()
+        assert mine.id in line and "open" in line and "⟨U+0430⟩" in line and "/a⟨U+202E⟩b" in line and "\u202e" not in line
+        home.api("POST", f"/v1/sessions/{mine.id}/end")
+        line = process.stdout.readline()
+        assert mine.id in line and "ended" in line
+    finally:
+        process.kill()
+        process.wait()
+    shown = home.cli("sessions", "get", session.id, check=0).out
+    assert "fence" in shown and "claude" in shown
