@@ -364,7 +364,7 @@ def test_json_lines(home, session):
 
 
 def test_sessions_come_and_go_on_the_screen(home, session):
-    with Watch(home, "sessions", "watch") as watch:
+    with Watch(home, "sessions", "watch", columns=160) as watch:
         watch.shows("SESSION", "claude", "fence", "open")
         mine = Session(home, agent="newcomer", folder="/work/new")
         watch.shows("newcomer", "/work/new")
