@@ -1,7 +1,5 @@
 """The real agents, made ready to run without an account: a home of their own with the answers to their first questions, an environment
 that leads them to a scripted model, and how each is started headless with our relay as its only MCP server.
-
-What else is set is what docs/mcp.md asks of anybody who registers Aileron by hand; `aileron launch` sets it itself.
 """
 import json
 import os
@@ -16,7 +14,11 @@ KEY = "sk-ant-" + "scripted-model-no-account"
 
 
 class Agent:
-    """`folder`: its user's home and its project are made below it. `home`: the rig's Home."""
+    """
+    `folder`: its user's home and its project are made below it. `home`: the rig's Home. In its full-screen form it shows `ready` when
+    one can type, and ends by `leave`; it shows the progress of a tool or does not. `by_hand`: the environment that docs/mcp.md asks
+    for when our relay is registered by hand.
+    """
 
     def __init__(self, home, mind, folder):
         self.home, self.mind = home, mind
@@ -37,12 +39,11 @@ class Agent:
 
     def run(self, prompt, *more, timeout=110, extra=None):
         """Headless, with our relay registered by hand; the CompletedProcess."""
-        return self.execute(self.headless(prompt, *more), timeout, extra)
+        return self.execute(self.headless(prompt, *more), timeout, {**self.by_hand, **(extra or {})})
 
-    def launch(self, prompt, *more, options=(), timeout=110, extra=None):
-        """Headless through `aileron launch --local`."""
-        command = [paths.CLI, "launch", "--local", *options, self.name, *self.headless_words(prompt), *more]
-        return self.execute(command, timeout, extra)
+    def launched(self, prompt, *more, options=()):
+        """The command: headless through `aileron launch --local`."""
+        return [paths.CLI, "launch", "--local", *options, self.name, *self.headless_words(prompt), *more]
 
     def start(self, command, extra=None):
         out = open(self.user / "out", "wb")
@@ -61,6 +62,8 @@ class Agent:
 
 class Claude(Agent):
     name, start_model = "claude", ClaudeModel
+    ready, leave, shows_progress = "? for shortcuts", "/exit", True
+    by_hand = {"MCP_CONNECTION_NONBLOCKING": "0", "MCP_CONNECT_TIMEOUT_MS": "60000"}
 
     @property
     def program(self):
@@ -85,13 +88,11 @@ class Claude(Agent):
         return [self.program, *self.headless_words(prompt), "--mcp-config", config, "--strict-mcp-config", "--allowedTools",
                 "mcp__aileron__*", *more]
 
-    def run(self, prompt, *more, timeout=110, extra=None):
-        extra = {"MCP_CONNECTION_NONBLOCKING": "0", "MCP_CONNECT_TIMEOUT_MS": "60000", **(extra or {})}
-        return super().run(prompt, *more, timeout=timeout, extra=extra)
-
 
 class Codex(Agent):
     name, start_model = "codex", CodexModel
+    ready, leave, shows_progress = "Ask Codex to do anything", "/quit", False
+    by_hand = {}
 
     @property
     def program(self):

@@ -43,12 +43,14 @@ class Result:
         return json.loads(self.text)
 
     def __repr__(self):
-        return f"{self.name}({self.arguments}) -> {'FAILED ' if self.failed else ''}{self.text[:1000]}"
+        return f"{self.name}({self.arguments}) -> {'FAILED ' if self.failed else ''}{self.text[:300]}"
 
 
 class Turn:
-    """One request of the agent, as far as it is new: the tools of ours by their plain names, and a prompt or results by the id of
-    their call as (text, failed)."""
+    """
+    One request of the agent, as far as it is new: the tools of ours by their plain names (a task's turn always has the newest), and a
+    prompt, or results by the id of their call as (text, failed).
+    """
 
     def __init__(self, tools, prompt, results):
         self.tools, self.prompt, self.results = tools, prompt, results
@@ -58,7 +60,8 @@ class Mind:
     def __init__(self, tasks):
         self.tasks = {re.compile(pattern, re.IGNORECASE): task for pattern, task in tasks.items()}
         self.failures, self.calls, self.prompts, self.said, self.tools = [], [], [], [], {}
-        self._task, self._open = None, {}
+        self.ended = 0  # how often the model has finished its turn
+        self._task, self._turn, self._open = None, None, {}
         self._lock = threading.Lock()
         self._count = 0
 
@@ -79,15 +82,16 @@ class Mind:
         assert task, f"no task for the prompt {turn.prompt!r}"
         assert not self._open, f"a prompt while {self._open} are open"
         self.prompts.append(turn.prompt)
-        self._task = task(turn)
+        self._task, self._turn = task(turn), turn
         return self._next(None)
 
     def _resume(self, turn):
         assert self._task and set(turn.results) == set(self._open), f"results {sorted(turn.results)} while {sorted(self._open)} are open"
+        self._turn.tools = turn.tools  # the list may have grown
         results = []
-        for identity, (name, arguments) in self._open.items():
+        for identity, (kind, name, arguments) in self._open.items():
             results.append(Result(name, arguments, *turn.results[identity]))
-        self.calls += results
+            self.calls += results[-1:] if kind == "call" else []
         self._open = {}
         return self._next(results)
 
@@ -99,6 +103,7 @@ class Mind:
 
     def _number(self, steps):
         numbered = []
+        self.ended += not any(step[0] != "say" for step in steps)
         for step in steps:
             if step[0] == "say":
                 self.said.append(step[1])
@@ -106,14 +111,14 @@ class Mind:
                 continue
             self._count += 1
             identity = f"call_{self._count}"
-            self._open[identity] = step[1:]
+            self._open[identity] = step
             numbered.append((step[0], identity, *step[1:]))
         return numbered
 
     def names(self):
-        """The calls that were answered, in order."""
+        """The calls of our tools that were answered, in order."""
         return [result.name for result in self.calls]
 
-    def waits(self):
-        """True while a call is open."""
-        return bool(self._open)
+    def open_calls(self):
+        """The names of the calls that the model waits for."""
+        return [name for _, name, _ in self._open.values()]

@@ -28,14 +28,19 @@ class CodexModel(Server):
                 if not self.path.endswith("/responses"):
                     model.unknown.append(self.path)
                     return self.json({})
+                if not request.get("tools"):  # a side question of the client, as for the task's title
+                    return self.stream(model.answer_of([("say", "A task")], "resp_side"))
                 model.requests.append(request)
                 return self.stream(model.events(request, f"resp_{len(model.requests)}"))
 
         super().__init__(Handler)
 
     def events(self, request, identity):
+        return self.answer_of(self.mind.answer(self._turn(request)), identity)
+
+    def answer_of(self, steps, identity):
         yield "response.created", {"response": {"id": identity}}
-        for kind, *step in self.mind.answer(self._turn(request)):
+        for kind, *step in steps:
             yield "response.output_item.done", {"item": self._item(kind, step)}
         usage = {"input_tokens": 1, "input_tokens_details": None, "output_tokens": 1, "output_tokens_details": None, "total_tokens": 2}
         yield "response.completed", {"response": {"id": identity, "usage": usage}}
