@@ -8,6 +8,7 @@
 #include "broker/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -30,20 +31,35 @@ static void apply(struct broker *broker)
     notify_set_command(broker->notify, broker->settings.notify_command);
 }
 
-/* What it names runs outside of any confinement: it is set on the owner's own socket, not from a page. True after an answer. */
-static bool refuses_command(
-    struct broker *broker, const struct api_request *request, const json_t *value, struct api_reply *reply)
+/*
+ * What decides about decisions, and what runs outside of any confinement, is set on the owner's own socket and not from a page:
+ * a stolen key of a browser must not become more than that.
+ */
+static bool is_for_socket(const char *key)
 {
-    const char *command = json_string_value(value);
-    char resolved[PATH_MAX];
+    static const char *const KEYS[] = { "approval.confirm", "notify.command" };
+
+    for (size_t i = 0; i < ARRAY_LEN(KEYS); i++)
+        if (!strcmp(key, KEYS[i]))
+            return true;
+    return false;
+}
+
+/* True after an answer. */
+static bool refuses(
+    struct broker *broker, const struct api_request *request, const char *key, const json_t *value, struct api_reply *reply)
+{
+    const char *text = json_string_value(value);
+    char resolved[PATH_MAX], message[128];
     struct err err = ERR_INIT;
 
-    if (!request->owner_socket) {
-        api_reply_error(
-            reply, 403, "owner_only", "notify.command is not set from here", "aileron config set notify.command PATH");
+    if (is_for_socket(key) && !request->owner_socket) {
+        snprintf(message, sizeof message, "%s is not set from here", key);
+        api_reply_error(reply, 403, "owner_only", message, "aileron config set");
         return true;
     }
-    if (!command || command[0] != '/' || notify_check(command, broker->home->path, broker->home->socket_dir, resolved, &err) >= 0)
+    if (strcmp(key, "notify.command") != 0 || !text || text[0] != '/' ||
+        notify_check(text, broker->home->path, broker->home->socket_dir, resolved, &err) >= 0)
         return false;
     api_reply_error(reply, 400, "bad_value", err.message, NULL);
     return true;
@@ -63,7 +79,7 @@ void api_config_patch(struct broker *broker, const struct api_request *request, 
     }
     json_object_foreach((json_t *) request->body, key, value)
     {
-        if (!strcmp(key, "notify.command") && refuses_command(broker, request, value, reply))
+        if (refuses(broker, request, key, value, reply))
             return;
         r = settings_change(&changed, key, value, &err);
         if (r < 0) {

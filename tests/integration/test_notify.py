@@ -110,8 +110,9 @@ def test_what_may_not_be_set(home, tmp_path):
 
 def test_it_is_not_set_from_a_page(home, command):
     before = (home.path / "config.toml").read_text()
-    for value in ("/bin/true", None):
-        answer = home.api("PATCH", "/v1/config", {"notify.command": value}, door="tcp")
+    for body in ({"notify.command": "/bin/true"}, {"notify.command": None}, {"approval.confirm": "never"},
+                 {"log.level": "debug", "approval.confirm": None}):
+        answer = home.api("PATCH", "/v1/config", body, door="tcp")
         assert answer.status == 403, answer
     assert (home.path / "config.toml").read_text() == before
 
