@@ -325,6 +325,12 @@ static void attempt_run(struct call *call)
     int64_t left = call->deadline_ms - clock_boot_ms();
     struct failure failure = FAILURE_INIT;
 
+    /* What begins in the last moments of a daemon ends in the middle, and nobody could say how much of it was done. */
+    if (call->broker->stopping && call->step == 0 && !call->retried) {
+        failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "the daemon is stopping; nothing was done");
+        call_failed(call, &failure);
+        return;
+    }
     call->state = CALL_RUNNING;
     int r = lease_run(call->lease, call->input.data, call->input.len, manifest->memory_mib, left > 1 ? (uint32_t) left : 1);
     if (r < 0) {

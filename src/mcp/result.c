@@ -32,6 +32,9 @@ static void add_advice(struct buf *text, const char *class, const char *message,
         if (reason)
             buf_printf(text, "\nThe reason that was given: %s", reason);
         buf_add_str(text, "\nDo not try it again unless the person asks for it.");
+    } else if (!strcmp(class, "stopping")) {
+        buf_add_str(text, "\nIf it was waiting for a person's approval, that approval stands: the same call with the same "
+                          "arguments finds it again.");
     } else if (!strcmp(class, "forgotten")) {
         buf_add_str(text, "\nIt is not done again. Do not repeat the call to see the result; the person can look it up.");
     }
