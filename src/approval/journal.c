@@ -39,6 +39,7 @@ struct journal {
     struct buf drops;   /* to be appended */
     size_t line;        /* while reading: the number of the last one */
     bool folder_synced; /* the file's name is on disk */
+    bool torn;          /* half a line stands behind the end */
 };
 
 void journal_close(struct journal *journal)
@@ -280,17 +281,27 @@ static int line_make(const struct approval *approval, struct buf *line)
     return line_try(&slim, line);
 }
 
+/* Half a line must not stand before the next one: it goes now, or before that one, or at the next start. */
+static int end_cut(struct journal *journal, struct err *err)
+{
+    if (journal->torn && ftruncate(journal->fd, journal->end) < 0)
+        return err_errno(err, errno, "cannot undo half a line of %s", journal->path);
+    journal->torn = false;
+    return 0;
+}
+
 static int line_append(struct journal *journal, const char *line, size_t len, struct err *err)
 {
     int r = folder_sync(journal, err);
 
+    if (r == 0)
+        r = end_cut(journal, err);
     if (r < 0)
         return r;
     r = file_write_full(journal->fd, line, len);
     if (r < 0) {
-        /* Half a line must not stand before the next one. If not even this works, the next start cuts it. */
-        if (ftruncate(journal->fd, journal->end) < 0)
-            return err_errno(err, errno, "cannot write %s, nor undo that", journal->path);
+        journal->torn = true;
+        end_cut(journal, NULL);
         return err_errno(err, -r, "cannot write %s", journal->path);
     }
     journal->end += (off_t) len;
@@ -385,7 +396,7 @@ static int copy_install(struct journal *journal, int fd, size_t bytes, struct er
     journal->fd = fd;
     journal->end = (off_t) bytes;
     journal->live = bytes;
-    journal->folder_synced = false;
+    journal->folder_synced = journal->torn = false;
     journal->tried = 0;
     buf_reset(&journal->drops);
     return 0;
@@ -395,8 +406,9 @@ static bool is_worth_it(const struct journal *journal, bool now)
 {
     size_t history = (size_t) journal->end - journal->live;
 
+    /* What the queue has trimmed or forgotten is not known here. */
     if (now)
-        return history > 0;
+        return journal->end > 0;
     /* Where it failed it is not tried again with every line. */
     return history > journal->live + HISTORY_BYTES &&
            journal->end > journal->tried + (journal->tried ? (off_t) HISTORY_BYTES : 0);

@@ -32,7 +32,7 @@ int journal_flush(struct journal *journal, struct err *err);
 /* The file to fdatasync; it changes when the journal is written anew, so dup it for a thread. */
 int journal_fd(const struct journal *journal);
 /*
- * Writes a new file with one line a record, durably: when most of it is history, or, with `now`, whenever any is. 0 also when there
+ * Writes a new file with one line a record, durably: when most of it is history, or, with `now`, in any case. 0 also when there
  * was nothing to do. After a failure the journal goes on as before.
  */
 int journal_compact(struct journal *journal, const struct queue *queue, bool now, struct err *err);

@@ -241,7 +241,7 @@ static int decision_write(struct decision *decision, struct approval *approval, 
     if (r < 0)
         return err_set(err, -r, "%s", approvals_trouble(approvals));
     heads_now(approvals->broker->heads);
-    r = receipts_sync(receipts, journal_fd(approvals->journal));
+    r = receipts_with(receipts, journal_fd(approvals->journal));
     return r < 0 ? r : receipts_durable(receipts, on_durable, decision, &decision->sync);
 }
 

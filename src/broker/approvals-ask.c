@@ -152,7 +152,7 @@ static int record(struct ask *ask, struct approval *approval, const char *previe
     if (r == 0)
         r = approvals_keep(approvals, approval, err);
     if (r == 0)
-        r = receipts_sync(receipts, journal_fd(approvals->journal));
+        r = receipts_with(receipts, journal_fd(approvals->journal));
     if (r == 0)
         r = receipts_durable(receipts, on_durable, ask, &ask->sync);
     if (r < 0 && !err->message[0])
@@ -192,7 +192,7 @@ static void on_review(const struct review_end *end, void *userdata)
         fail_full(ask, r);
     } else if (r < 0 || record(ask, approval, end->preview_hash[0] ? end->preview_hash : NULL, &err) < 0) {
         if (r == 0)
-            queue_withdraw(approvals->queue, approval);
+            approvals_drop(approvals, approval);
         ask_fail_receipt(ask, &err);
     } else {
         memcpy(ask->id, approval->id, sizeof ask->id);
@@ -311,9 +311,14 @@ void approvals_run(struct approvals *approvals, const struct approvals_call *cal
         fail_memory(reply);
         return;
     }
+    /* Its line is on its way to disk before the receipt for which the call waits: that it may have run is not forgotten. */
     r = approvals_keep(approvals, approval, &err);
+    if (r == 0)
+        r = receipts_with(approvals->broker->receipts, journal_fd(approvals->journal));
     if (r < 0) {
-        queue_withdraw(approvals->queue, approval);
+        if (!err.message[0])
+            err_errno(&err, -r, "the journal of approvals could not be brought to disk");
+        approvals_drop(approvals, approval);
         broker_no_receipt(reply, &err);
         return;
     }

@@ -51,6 +51,8 @@ struct view_facts approvals_facts(const struct approvals *approvals, const struc
 bool approvals_needs_ticket(const struct approvals *approvals, const struct approval *approval);
 /* It ended: whoever waits is answered, and it is collected when one of them took the answer. The record may be gone afterwards. */
 void approvals_ended(struct approvals *approvals, struct approval *approval);
+/* Nothing depends on it any more, or it was told to have failed: it is gone, and its line soon. */
+void approvals_drop(struct approvals *approvals, struct approval *approval);
 /* A pending one ends without a decision, with its receipt. The record may be gone afterwards. */
 void approvals_cancel(struct approvals *approvals, struct approval *approval, const char *reason);
 /* An asker took an end that was there already. The record may be gone afterwards. */

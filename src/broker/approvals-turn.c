@@ -108,7 +108,7 @@ static int run_write(struct approvals *approvals, struct approval *approval, str
     int r = approvals_keep(approvals, approval, err);
 
     if (r == 0)
-        r = receipts_sync(approvals->broker->receipts, journal_fd(approvals->journal));
+        r = receipts_with(approvals->broker->receipts, journal_fd(approvals->journal));
     if (r < 0 && !err->message[0])
         err_errno(err, -r, "the journal of approvals could not be brought to disk");
     return r;

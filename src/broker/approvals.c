@@ -174,7 +174,7 @@ static void on_drops(void *userdata)
  * The record goes now, its line at the next turn: after the answer, which leaves in this one. Killed in between, a restart finds a
  * call with an unknown outcome, not one that was never made.
  */
-static void drop(struct approvals *approvals, struct approval *approval)
+void approvals_drop(struct approvals *approvals, struct approval *approval)
 {
     journal_drop(approvals->journal, approval);
     queue_withdraw(approvals->queue, approval);
@@ -188,14 +188,14 @@ static void bound_ends(struct approvals *approvals)
     struct approval *oldest = NULL;
 
     while ((oldest = queue_overflow(approvals->queue)))
-        drop(approvals, oldest);
+        approvals_drop(approvals, oldest);
 }
 
 void approvals_collected(struct approvals *approvals, struct approval *approval)
 {
     approval_collect(approval, clock_unix_ms());
     if (is_kept_for_one(approval))
-        drop(approvals, approval);
+        approvals_drop(approvals, approval);
     else
         approvals_changed(approvals, approval);
 }
@@ -218,7 +218,7 @@ void approvals_ended(struct approvals *approvals, struct approval *approval)
     if (!approval)
         return;
     if (for_one && taken) {
-        drop(approvals, approval);
+        approvals_drop(approvals, approval);
         return;
     }
     if (taken)

@@ -132,6 +132,11 @@ int receipts_sync(struct receipts *receipts, int fd)
     return sync_request(receipts->sync, fd, on_flushed, receipts, NULL);
 }
 
+int receipts_with(struct receipts *receipts, int fd)
+{
+    return sync_add(receipts->sync, fd);
+}
+
 int receipts_watch(struct receipts *receipts, receipts_watch_fn *fn, void *userdata)
 {
     for (size_t i = 0; i < RECEIPTS_WATCHERS_MAX; i++) {

@@ -37,6 +37,8 @@ int receipts_append(struct receipts *receipts, const struct receipt *receipt, ch
 int receipts_durable(struct receipts *receipts, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
 /* Makes another file of the log durable, soon; nobody waits. */
 int receipts_sync(struct receipts *receipts, int fd);
+/* The next receipts_durable() waits for what was written to this file as well. */
+int receipts_with(struct receipts *receipts, int fd);
 /* `fn` after each receipt, with its type. It must not append. At most RECEIPTS_WATCHERS_MAX: -ENOSPC. */
 #define RECEIPTS_WATCHERS_MAX 4
 typedef void receipts_watch_fn(const char *type, void *userdata);

@@ -1,6 +1,6 @@
 /*
  * The fdatasync thread. Shared with it, under the mutex: the descriptors to sync
- * (more than one only around a change of day), how often was asked, how often
+ * (the log, and beside it the journal of approvals), how often was asked, how often
  * was answered. The waiters belong to the loop alone.
  */
 #include "broker/sync.h"
@@ -72,6 +72,9 @@ static void *sync_main(void *userdata)
             files[i] = sync->files[i];
         sync->files_len = 0;
         pthread_mutex_unlock(&sync->mutex);
+        /* All begin to be written before one is waited for, so that one commit of the file system does for all. */
+        for (size_t i = 0; len > 1 && i < len; i++)
+            sync_file_range(files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
         for (size_t i = 0; i < len; i++) {
             if (fdatasync(files[i].fd) < 0 && !result)
                 result = -errno;
@@ -185,6 +188,14 @@ static int add_file(struct sync *sync, int fd)
         return -errno;
     sync->files[sync->files_len++] = (struct sync_file){ copy, st.st_dev, st.st_ino };
     return 0;
+}
+
+int sync_add(struct sync *sync, int fd)
+{
+    pthread_mutex_lock(&sync->mutex);
+    int r = add_file(sync, fd);
+    pthread_mutex_unlock(&sync->mutex);
+    return r;
 }
 
 int sync_request(struct sync *sync, int fd, sync_fn *fn, void *userdata, struct sync_wait **ret_wait)

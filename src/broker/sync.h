@@ -25,6 +25,8 @@ typedef void sync_fn(int result, void *userdata);
  * duplicated. `fn` NULL: only start it. ret_wait NULL allowed.
  */
 int sync_request(struct sync *sync, int fd, sync_fn *fn, void *userdata, struct sync_wait **ret_wait);
+/* What was written to `fd` before this call goes to disk with the next request, and whoever made that waits for both. */
+int sync_add(struct sync *sync, int fd);
 /* `fn` is not called any more; NULL allowed. */
 void sync_cancel(struct sync_wait *wait);
 
