@@ -92,7 +92,8 @@ struct listing {
     json_t *list;
     bool by_state;
     enum approval_state state;
-    const char *before;
+    const char *before, *after;
+    bool oldest_first;
     size_t left, bytes;
     bool more; /* not all that was asked for is here */
 };
@@ -102,7 +103,8 @@ static bool list_one(struct approval *approval, void *userdata)
     struct listing *listing = userdata;
 
     if (approval->unattended || (listing->by_state && approval->state != listing->state) ||
-        (listing->before && strcmp(approval->id, listing->before) >= 0))
+        (listing->before && strcmp(approval->id, listing->before) >= 0) ||
+        (listing->after && strcmp(approval->id, listing->after) <= 0))
         return true;
     size_t bytes = approval_memory(approval);
     if (listing->left == 0 || (listing->bytes && listing->bytes + bytes > LIST_BYTES)) {
@@ -118,7 +120,8 @@ static bool list_one(struct approval *approval, void *userdata)
 
 static bool listing_read(const json_t *query, struct listing *listing)
 {
-    const char *state = json_get_str(query, "status"), *limit = json_get_str(query, "limit");
+    const char *state = json_get_str(query, "status"), *limit = json_get_str(query, "limit"),
+               *order = json_get_str(query, "order");
     long number = LIST_DEFAULT;
     char *end = NULL;
 
@@ -131,7 +134,9 @@ static bool listing_read(const json_t *query, struct listing *listing)
         return false;
     listing->left = (size_t) number;
     listing->before = json_get_str(query, "before");
-    return true;
+    listing->after = json_get_str(query, "after");
+    listing->oldest_first = order && !strcmp(order, "oldest");
+    return !order || listing->oldest_first || !strcmp(order, "newest");
 }
 
 void api_approvals_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
@@ -140,12 +145,16 @@ void api_approvals_list(struct broker *broker, const struct api_request *request
 
     if (!listing_read(request->query, &listing)) {
         api_reply_error(reply, 400, "bad_request",
-            "status is pending, approved, running, completed, failed, unknown, denied, expired or cancelled; limit is 1 to 1000",
+            "status is pending, approved, running, completed, failed, unknown, denied, expired or cancelled; limit is 1 to 1000; "
+            "order is newest or oldest",
             NULL);
         return;
     }
     listing.list = json_array();
-    queue_visit(broker->approvals->queue, list_one, &listing);
+    if (listing.oldest_first)
+        queue_visit_oldest(broker->approvals->queue, list_one, &listing);
+    else
+        queue_visit(broker->approvals->queue, list_one, &listing);
     api_reply_send(reply, 200,
         json_pack("{s:o, s:I, s:b}", "approvals", listing.list, "pending", (json_int_t) approvals_pending(broker->approvals),
             "more", listing.more));

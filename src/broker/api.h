@@ -155,8 +155,8 @@ api_fn api_audit_get;
 /* {"intact":bool,"events","files","where"?,"what"?,"head"}; runs in a child of its own */
 api_fn api_audit_verify;
 /*
- * ?status= → {"approvals":[as api_approval_get…],"pending":number in all,"more":bool}, newest first; ?limit (1–1000, default 100) and
- * ?before=id page. A page of large cards is shorter than its limit: "more" says whether another one follows.
+ * ?status= → {"approvals":[as api_approval_get…],"pending":number in all,"more":bool}, newest first, or
+ * ?order=oldest; ?limit (1–1000, default 100), ?before=id and ?after=id page. A page of large cards is shorter than its limit: "more" says whether another one follows.
  */
 api_fn api_approvals_list;
 /* view_approval() of broker/approval-view.h. By id or unique suffix of 6 or more */
