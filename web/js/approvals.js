@@ -5,65 +5,58 @@ import { get } from "./api.js";
 import { Card, StateBadge, WORDS, base } from "./card.js";
 import { listen } from "./live.js";
 import { plain } from "./text.js";
-import { Empty, Failure, Page, Text, Time, html, setWaiting, useEffect, useLoad, useRef, useState } from "./ui.js";
+import { Empty, Failure, Page, Text, Time, html, setWaiting, useEffect, useLoad, useRef, useState, useWaiting } from "./ui.js";
 
-const AT_ONCE = 30, PER_REQUEST = 200, LOADED_MAX = 1000, ONE_BY_ONE = 20, NEWS_MAX = 4, OVER_AT_ONCE = 50;
+const AT_ONCE = 30, LIMIT = 1000, ONE_BY_ONE = 20, NEWS_MAX = 4, OVER_AT_ONCE = 50;
 
 /* --- those that wait --- */
 
-/* Every pending one, up to a bound, who has waited longest first. → {list, pending} */
-async function loadPending() {
-  const list = [];
-  for (let before = "";;) {
-    const page = await get(`/v1/approvals?status=pending&limit=${PER_REQUEST}${before}`);
-    list.push(...page.approvals);
-    const pending = page.pending ?? list.length;
-    if (!(page.more ?? page.approvals.length === PER_REQUEST) || list.length >= LOADED_MAX)
-      return { list: list.reverse(), pending: Math.max(pending, list.length) };
-    before = `&before=${encodeURIComponent(list.at(-1).id)}`;
-  }
-}
+const loadPending = (limit, after = "") => get(`/v1/approvals?status=pending&order=oldest&limit=${limit}${after && `&after=${encodeURIComponent(after)}`}`);
 
-/* `now` in its place; `moved` counts what others moved by. */
-function placed({ list, moved, pending, ...rest }, now) {
+/* `now` in its place; `moved` counts what others moved by, `news` is what became of those that left, newest first. */
+function placed({ list, moved, news, ...rest }, now, isMine) {
   const at = list.findIndex(one => one.id === now.id), others = list.filter(one => one.id !== now.id);
   if (now.state === "pending")
     others.splice(at < 0 ? others.length : at, 0, now);
-  return { ...rest, list: others, moved: moved + (at >= 0 && now.state !== "pending"), pending: pending + others.length - list.length };
+  const left = now.state !== "pending" && (at >= 0 || isMine || news.some(one => one.id === now.id));
+  return {
+    ...rest, list: others, moved: moved + (at >= 0 && now.state !== "pending"),
+    news: left ? [now, ...news.filter(one => one.id !== now.id)].slice(0, NEWS_MAX) : news,
+  };
 }
 
 /*
- * An event names which approval to ask for; many at once are asked for together. Who has waited longest comes first, so a new
- * one moves nothing. `news`: what became of those that left, newest first; `mine` are the ids that were decided here.
+ * The first of those that wait, who has waited longest at the head, so a new one moves nothing. An event names which approval to
+ * ask for; many at once are asked for together. `mine`: the ids that were decided here.
  */
 function usePending() {
-  const [state, setState] = useState({ list: null, moved: 0, pending: 0, news: [] });
-  const mine = useRef(new Set()), named = useRef(new Set());
-  const put = now => setState(before => {
-    if (!before.list)
-      return before;
-    const left = now.state !== "pending" && (before.list.some(one => one.id === now.id) || before.news.some(one => one.id === now.id) || mine.current.has(now.id));
-    const news = left ? [now, ...before.news.filter(one => one.id !== now.id)].slice(0, NEWS_MAX) : before.news;
-    return placed({ ...before, news, error: null }, now);
-  });
-  const load = async () => {
-    try {
-      const now = await loadPending();
-      setState(before => ({ ...before, ...now, moved: before.moved + 1, error: null }));
-    } catch (error) {
-      setState(before => ({ ...before, error }));
-    }
-  };
+  const waiting = useWaiting();
+  const [state, setState] = useState({ list: null, moved: 0, news: [] });
+  const mine = useRef(new Set()), named = useRef(new Set()), now = useRef();
+  now.current = { ...state, waiting };
+
+  const failed = error => setState(before => ({ ...before, error }));
+  const put = one => setState(before => before.list ? { ...placed(before, one, mine.current.has(one.id)), error: null } : before);
+  const load = () => loadPending(Math.min(Math.max(now.current.list?.length ?? 0, AT_ONCE), LIMIT)).then(({ approvals, pending }) => {
+    setWaiting(pending);
+    setState(before => ({ ...before, list: approvals, moved: before.moved + 1, error: null }));
+  }, failed);
+  const more = () => loadPending(AT_ONCE, now.current.list.at(-1)?.id).then(({ approvals, pending }) => {
+    setWaiting(pending);
+    setState(before => ({ ...before, list: [...before.list, ...approvals.filter(one => !before.list.some(({ id }) => id === one.id))] }));
+  }, failed);
   useEffect(() => {
     let timer = null;
-    const ask = async () => {
-      const ids = [...named.current];
+    const isKnown = id => [...now.current.list, ...now.current.news].some(one => one.id === id) || mine.current.has(id);
+    const ask = () => {
+      // Those behind the end of an unfinished list only count.
+      const { list } = now.current, ids = [...named.current].filter(id => list && (isKnown(id) || list.length >= now.current.waiting));
       named.current.clear();
       timer = null;
-      if (ids.length > ONE_BY_ONE)
+      if (!list || ids.length > ONE_BY_ONE)
         load();
       else
-        await Promise.all(ids.map(id => get(base(id)).then(put, load)));
+        ids.forEach(id => get(base(id)).then(put, load));
     };
     load();
     const stop = listen((type, data) => {
@@ -76,8 +69,9 @@ function usePending() {
     });
     return () => { stop(); clearTimeout(timer); };
   }, []);
-  useEffect(() => { state.list && setWaiting(state.pending); }, [state.list, state.pending]);
-  return { ...state, put, mine: mine.current };
+  const left = state.list ? Math.max(waiting - state.list.length, 0) : 0;
+  useEffect(() => { left > 0 && state.list.length < AT_ONCE / 2 && more(); }, [left > 0 && state.list.length]);
+  return { ...state, left, more, put, mine: mine.current };
 }
 
 const News = ({ of, mine }) => html`<div class="news" role="status" aria-live="polite">${of.map(one => html`<p key=${one.id}><${StateBadge} of=${one} />
@@ -92,22 +86,22 @@ function focusNear(index) {
 }
 
 function Waiting() {
-  const { list, moved, pending, news, error, put, mine } = usePending();
-  const [many, setMany] = useState(AT_ONCE);
+  const { list, moved, news, error, left, more, put, mine } = usePending();
   const changed = (now, isMine) => {
     if (isMine)
       mine.add(now.id);
     put(now);
-    if (isMine && now.state !== "pending")
-      focusNear(list.findIndex(one => one.id === now.id));
+    if (!isMine || now.state === "pending")
+      return;
+    setWaiting(Math.max(list.length + left - 1, 0));
+    focusNear(list.findIndex(one => one.id === now.id));
   };
-  return html`<p class="sr" role="status" aria-live="polite">${list && `${pending} waiting`}</p>
+  return html`<p class="sr" role="status" aria-live="polite">${list && `${list.length + left} waiting`}</p>
     <${Failure} of=${error} />
     <${News} of=${news} mine=${mine} />
-    ${pending > list?.length && html`<p class="folded">${(pending - list.length).toLocaleString("en")} more wait than are listed here; they follow as these are decided.</p>`}
-    ${list?.length === 0 && html`<${Empty}><b>Nothing waits for you.</b><p>When an agent wants to do something that needs you, it appears here.</p><//>`}
-    ${list?.slice(0, many).map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} moved=${moved} />`)}
-    ${list?.length > many && html`<button type="button" onClick=${() => setMany(many + AT_ONCE)}>Show more (${list.length - many} left)</button>`}`;
+    ${list?.length === 0 && !left && html`<${Empty}><b>Nothing waits for you.</b><p>When an agent wants to do something that needs you, it appears here.</p><//>`}
+    ${list?.map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} moved=${moved} />`)}
+    ${left > 0 && html`<button type="button" onClick=${more}>Show more (${left.toLocaleString("en")} left)</button>`}`;
 }
 
 /* --- those that are over --- */
@@ -119,16 +113,16 @@ function Over() {
   const all = [...(data?.approvals ?? []), ...older];
   const shown = [...new Map(all.map(one => [one.id, one])).values()].filter(one => one.state !== "pending");
   const last = (older.length ? older : data?.approvals ?? []).at(-1);
-  const [ended, setEnded] = useState(false);
+  const [further, setFurther] = useState(null);
   const more = () => get(`/v1/approvals?limit=${OVER_AT_ONCE}&before=${encodeURIComponent(last.id)}`).then(page => {
     setOlder([...older, ...page.approvals]);
-    setEnded(page.approvals.length < OVER_AT_ONCE);
+    setFurther(page.more);
   }, setFailed);
   return html`<${Failure} of=${error ?? failed} />
     ${data && !shown.length && html`<${Empty}><b>Nothing was decided yet.</b><//>`}
     ${shown.length > 0 && html`<ul class="rows">${shown.map(one => html`<li key=${one.id}><a href=${`/approvals/${one.id}`}><span class="row-title"><${Text} of=${one.title ?? one.action ?? one.id} /></span>
       <span class="faint"><${Text} of=${one.agent || "you"} /> · <${Time} of=${one.decided_at ?? one.requested_at} /></span><${StateBadge} of=${one} /></a></li>`)}</ul>`}
-    ${data?.approvals.length >= OVER_AT_ONCE && !ended && html`<button type="button" onClick=${more}>Older</button>`}`;
+    ${(further ?? data?.more) && html`<button type="button" onClick=${more}>Older</button>`}`;
 }
 
 export function Approvals({ query }) {

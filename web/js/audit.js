@@ -4,7 +4,7 @@
 import { get } from "./api.js";
 import { Badge, Command, Failure, Json, Notice, Page, Text, Time, count, html, useEffect, useLoad, useRef, useState } from "./ui.js";
 
-const PER_PAGE = 200, TYPED_MS = 120;
+const PER_PAGE = 200, TYPED_MS = 40;
 const TYPES = ["approval.*", "approval.requested", "approval.approved", "approval.denied", "approval.expired", "execution.*", "execution.started", "execution.succeeded",
   "execution.failed", "action.*", "connector.*", "binding.*", "vault.*", "keyring.*", "session.*", "daemon.*", "capability.denied"];
 const FILTERS = [["type", "Type"], ["connector", "Connector"], ["class", "Class of failure"], ["session", "Session"], ["since", "From", "date"], ["until", "Until", "date"]];

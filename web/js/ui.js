@@ -10,9 +10,12 @@ export { html, useEffect, useLayoutEffect, useMemo, useRef, useState };
 
 /* More than this of one text is folded, behind a button that says how much there is. */
 export const FOLD = 6000;
-const SLACK = 1.5, TALL_CHARACTERS = 1500, TALL_LINES = 18, COLOURED_MAX = 4000;
+const SLACK = 1.5, TALL_CHARACTERS = 1500, TALL_LINES = 18, COLOURED_MAX = 4000, PIECE = 2000, LONG = 50000;
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+/* A long text with hardly a space: it is broken anywhere, and into pieces, else the browser looks for minutes for good breaks. */
+const isDense = text => text.length > 2000 && /\S{300}/.test(text);
+
 export const isFolded = text => text.length > FOLD * SLACK;
 
 /* The first `length` units of a text, without half a character at the end. */
@@ -20,10 +23,26 @@ export const cut = (text, length) => text.slice(0, /[\ud800-\udbff]/.test(text[l
 
 const Mark = ({ of }) => html`<span class=${"mark " + of.kind} role="img" aria-label=${of.about} title=${of.about}>${of.text}</span>`;
 
-/* Marks as elements; so many that the page would stand still become signs in the text. */
-const shownParts = list => list.length > COLOURED_MAX
-  ? list.map(part => part.kind ? `‹${part.text}›` : part.text).join("")
-  : list.map(part => part.kind ? html`<${Mark} of=${part} />` : part.text);
+const shownParts = list => list.map(part => part.kind ? html`<${Mark} of=${part} />` : part.text);
+
+/* Pieces of about PIECE characters each; so many marks that the page would stand still become signs in the text. */
+function pieces(list) {
+  const signs = list.length > COLOURED_MAX ? [{ text: list.map(part => part.kind ? ` [${part.text}] ` : part.text).join("") }] : list;
+  const made = [[]];
+  let room = PIECE;
+  for (const part of signs) {
+    for (let text = part.text; text; ) {
+      const bit = part.kind ? text : cut(text, Math.min(room, text.length)) || text.slice(0, 2);
+      made.at(-1).push(part.kind ? part : { text: bit });
+      text = text.slice(bit.length);
+      if ((room -= bit.length) <= 0) {
+        made.push([]);
+        room = PIECE;
+      }
+    }
+  }
+  return made.filter(piece => piece.length);
+}
 
 export function Legend({ of }) {
   return of.length > 0 && html`<p class="legend">Made visible: ${of.slice(0, 6).map(([about, times]) => `${about}${times > 1 ? ` (${times.toLocaleString("en")} times)` : ""}`).join(", ")}${of.length > 6 ? ` and ${of.length - 6} more kinds` : ""}.</p>`;
@@ -35,13 +54,15 @@ export function Text({ of, block, whole }) {
   const text = String(of ?? "");
   const shown = whole || all || !isFolded(text) ? text : cut(text, FOLD);
   const list = useMemo(() => parts(shown), [shown]);
-  const inner = shownParts(list);
+  const dense = isDense(shown) || list.length > COLOURED_MAX;
+  const pieced = dense || shown.length > LONG;
+  const inner = useMemo(() => pieced ? pieces(list).map(piece => html`<div class="piece">${shownParts(piece)}</div>`) : shownParts(list), [list, pieced]);
   const more = shown.length < text.length && html`
     <button class="link" type="button" onClick=${() => setAll(true)}>Show all ${text.length.toLocaleString("en")} characters</button>`;
-  if (!block)
+  if (!block && !pieced)
     return html`<bdi class="text">${inner}</bdi>${more}`;
   const lines = text.split("\n").length, tall = lines > TALL_LINES || text.length > TALL_CHARACTERS;
-  return html`<pre class="text" tabindex=${tall ? 0 : null}>${inner}</pre>
+  return html`<pre class=${dense ? "text dense" : "text"} tabindex=${tall ? 0 : null}>${inner}</pre>
     ${tall && html`<p class="size">${count(lines, "line")}, ${count(text.length, "character")}</p>`}<${Legend} of=${marked(list)} />${more}`;
 }
 

@@ -1,0 +1,340 @@
+"""Deciding in Chromium, on a real daemon: what the page shows is what waits, and what is clicked is what happens, once."""
+import pytest
+
+from tests.conftest import make_probe_home
+from tests.rig.chromium import LOOKS, SignedIn, shot
+from tests.rig.gated import (Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
+                             wait_state)
+from tests.rig.ports import wait_for
+
+HOSTILE = "<img src=x onerror=alert(1)> \u202egnp.exe \u200bzero p\u0430yp\u0430l"
+APPROVE = "button.primary[aria-disabled=false]"
+SETTLED = "article button.primary[aria-disabled=false]"
+
+
+@pytest.fixture(scope="module")
+def home(built, probe_folder, hostile_server, ca):
+    made = make_probe_home(probe_folder, hostile_server, ca)
+    install_gated(made)
+    made.cli("config", "set", "approval.confirm", "never", check=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def session(home):
+    """Its pending ones are denied in the end, so that each test begins with an empty list."""
+    yield Session(home, folder="/work/project", confinement="fence")
+    for left in approvals(home, "pending"):
+        decide(home, left["id"], approved=False)
+
+
+def card(tab, ident):
+    return (tab.page if isinstance(tab, SignedIn) else tab).locator(f"article:has(a[href='/approvals/{ident}'])")
+
+
+def approve(tab, ident):
+    card(tab, ident).locator(APPROVE).click()
+
+
+def gone(tab, ident):
+    wait_for(lambda: card(tab, ident).count() == 0, "the card to vanish")
+
+
+# --- deciding
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_approve(home, browser, session, hostile, look, tmp_path):
+    """In each look: who asks, for what; the click runs it once; the page follows it to its end."""
+    mark = hostile.mark()
+    ident = session.ask("gated", {**effect(f"click {look}"), "note": "two dates\nfor the offsite"})
+    with SignedIn(browser, home, "/approvals", **LOOKS[look]) as tab:
+        one = card(tab, ident)
+        one.locator(APPROVE).wait_for()
+        said = one.inner_text()
+        for part in ("COMMS SEND", "Gated", "tester", "/work/project", "local://probe 1.0.0", session.id[-8:], "for the offsite", '"note": "two dates'):
+            assert part in said, part
+        assert tab.page.title() == "(1) Approvals · Aileron"
+        shot(tab, f"web-approval-{look}", tmp_path)
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= LOOKS[look]["viewport"]["width"]
+        assert effects(hostile, mark) == []
+        approve(tab, ident)
+        gone(tab, ident)
+        tab.page.wait_for_selector(".news >> text=done")
+        tab.until("document.title === 'Approvals · Aileron'")
+        assert effects(hostile, mark) == [f"click {look}"]
+        tab.page.click(".news a")
+        tab.page.wait_for_selector("text=It was done, once.")
+        assert tab.page.locator("button.primary").count() == 0
+        shot(tab, f"web-approved-{look}", tmp_path)
+        assert tab.complaints == []
+
+
+def test_deny_with_a_reason(home, browser, session, hostile):
+    mark = hostile.mark()
+    waiting = session.in_background("gated", effect("denied"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector(SETTLED)
+        tab.page.click("text=Deny")
+        tab.page.keyboard.type("not on a Sunday")
+        tab.page.keyboard.press("Enter")
+        error = waiting.join().json()["error"]
+        assert error["class"] == "approval_denied" and error["details"]["reason"] == "not on a Sunday"
+        tab.page.click(".news a")
+        tab.page.wait_for_selector("text=not on a Sunday")
+        assert effects(hostile, mark) == []
+        tab.visit("/approvals?show=over")
+        tab.page.wait_for_selector("ul.rows >> text=denied")
+
+
+def test_a_reason_can_be_taken_back(home, browser, session):
+    ident = session.ask("gated", effect("back"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector(SETTLED)
+        tab.page.click("text=Deny")
+        tab.page.keyboard.type("x")
+        tab.page.keyboard.press("Escape")
+        tab.page.wait_for_selector("form.deny", state="detached")
+        tab.until("document.activeElement.textContent === 'Deny'")
+        assert approval(home, ident)["state"] == "pending"
+
+
+def test_it_changed_under_the_click(home, browser, session, hostile):
+    """What the preview reads is other than it was: nothing runs, the card shows what changed, the next click is about that."""
+    mark = hostile.mark()
+    hostile.script("evil.test", "text/200/Dear Ann", path="/look")
+    ident = session.ask("gated-seen", looking("changes"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector("section[aria-label=Preview]")
+        hostile.script("evil.test", "text/200/Dear Anna", path="/look")
+        approve(tab, ident)
+        tab.page.wait_for_selector("text=This changed since you looked")
+        assert effects(hostile, mark) == [] and approval(home, ident)["state"] == "pending"
+        assert tab.page.locator(".changes ins").count() == 1
+        hostile.script("evil.test", "text/200/Dear Anna", path="/look")
+        approve(tab, ident)
+        tab.page.wait_for_selector(".news >> text=done")
+        assert effects(hostile, mark) == ["changes"]
+
+
+def test_no_preview(home, browser, session):
+    ident = session.ask("gated-seen", looking("blind", look="https://nowhere.test/x"))
+    with SignedIn(browser, home, f"/approvals/{ident}") as tab:
+        tab.page.wait_for_selector("text=There is no preview")
+        assert "What the agent gave" in tab.page.inner_text("article")
+
+
+def test_an_unknown_outcome(home, browser, session, hostile):
+    """It is explained, and a person can say that they have looked."""
+    ident = session.ask("gated", effect("lost", "https://evil.test/do/close_early"))
+    with SignedIn(browser, home, f"/approvals/{ident}") as tab:
+        tab.page.click(APPROVE)
+        wait_state(home, ident, "unknown")
+        tab.page.wait_for_selector("text=Nobody knows whether this was done")
+        assert f"aileron approval resolve {ident}" in tab.page.inner_text("article")
+        tab.page.click("text=I have looked: resolved")
+        tab.page.wait_for_selector("text=A person has looked after it since")
+        assert approval(home, ident)["resolved_at"]
+
+
+def test_done_before_and_client_gone(home, browser, session):
+    first = session.ask("gated", effect("twice"))
+    decide(home, first)
+    wait_state(home, first, "completed")
+    assert session.result(first).status == 200
+    second = session.ask("gated", effect("twice"))
+    assert second != first
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.click("text=look at it")
+        tab.page.wait_for_selector("text=It was done, once.")
+        assert tab.page.url.endswith(first)
+
+
+def test_a_click_is_not_enough(home, browser):
+    """An agent that is not fenced: the page says so, names the command, and a click through the API is refused as well."""
+    home.cli("config", "set", "approval.confirm", "auto", check=0)
+    try:
+        ident = Session(home, "loose").ask("gated", effect("loose"))
+        with SignedIn(browser, home, "/approvals") as tab:
+            tab.page.wait_for_selector(f"text=aileron approval approve {ident}")
+            assert card(tab, ident).locator("button.primary").count() == 0
+            key = tab.page.evaluate("sessionStorage.getItem('aileron.key')")
+            answer = home.api("POST", f"/v1/approvals/{ident}/decide", {"approved": True, "seal": approval(home, ident)["seal"]}, token=key, door="tcp")
+            assert answer.status == 428, answer
+            card(tab, ident).get_by_role("button", name="Deny").click()
+            tab.page.keyboard.press("Enter")
+            gone(tab, ident)
+            assert approval(home, ident)["state"] == "denied"
+    finally:
+        home.cli("config", "set", "approval.confirm", "never", check=0)
+
+
+# --- several windows, several people
+
+
+def test_a_card_vanishes_in_the_second_tab(home, browser, session):
+    ident, other = session.ask("gated", effect("first tab")), session.ask("gated", effect("stays"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        second = tab.another("/approvals")
+        second.wait_for_selector(SETTLED)
+        approve(tab, ident)
+        gone(second, ident)
+        second.wait_for_selector(".news >> text=decided in another window")
+        assert card(second, other).count() == 1
+        # What moved into the place of another is not clicked by a hand that was on its way.
+        assert second.title().startswith("(1) ")
+
+
+def test_two_people_at_once(home, browser, session, hostile):
+    """Both have the card before them; the later one is told, and nothing happens twice."""
+    mark = hostile.mark()
+    ident = session.ask("gated", effect("two people"))
+    with SignedIn(browser, home, f"/approvals/{ident}") as one, SignedIn(browser, home, f"/approvals/{ident}") as two:
+        for tab in (one, two):
+            tab.page.wait_for_selector(SETTLED)
+        # The second one's page does not hear of it before the click.
+        two.page.route("**/v1/approvals/*", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
+        one.page.click(APPROVE)
+        one.page.wait_for_selector("text=It was done, once.")
+        two.page.click(APPROVE)
+        two.page.wait_for_selector("text=done")
+        assert two.page.locator("button.primary").count() == 0
+        assert effects(hostile, mark) == ["two people"]
+
+
+def test_a_click_meant_for_something_else(home, browser, session):
+    """A card that has just come before the person, or into another's place, is not approved by the click under way."""
+    first, second = session.ask("gated", effect("settle 1")), session.ask("gated", effect("settle 2"))
+    with SignedIn(browser, home, "/sessions") as tab:
+        tab.follow("/approvals")
+        tab.page.wait_for_selector("article button.primary")
+        tab.page.evaluate("document.querySelector('article button.primary').click()")
+        tab.page.wait_for_selector(SETTLED)
+        links = tab.page.locator("article h2 a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+        assert links == [f"/approvals/{first}", f"/approvals/{second}"], "who has waited longest is first"
+        assert approval(home, first)["state"] == "pending"
+        approve(tab, first)
+        gone(tab, first)
+        tab.page.evaluate("document.querySelector('article button.primary').click()")
+        tab.page.wait_for_selector(SETTLED)
+        assert approval(home, second)["state"] == "pending"
+        tab.until(f"document.activeElement.getAttribute('href') === '/approvals/{second}'")
+
+
+def test_ten_tabs(home, browser, session):
+    with SignedIn(browser, home, "/approvals") as tab:
+        tabs = [tab.page, *(tab.another("/approvals") for _ in range(9))]
+        ident = session.ask("gated", effect("ten tabs"))
+        for page in tabs:
+            page.locator(f"a[href='/approvals/{ident}']").wait_for(timeout=3000)
+        decide(home, ident, approved=False)
+        for page in tabs:
+            gone(page, ident)
+        assert tab.complaints == []
+
+
+def test_restart_under_the_page(home, browser, session, hostile):
+    """The page is back within two seconds and says how to sign in; what waited still does."""
+    mark = hostile.mark()
+    ident = session.ask("gated", effect("over a restart"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector(SETTLED)
+        home.stop()
+        tab.page.wait_for_selector("text=aileron daemon start", timeout=3000)
+        home.start()
+        tab.page.wait_for_selector("text=aileron open", timeout=2000)
+        assert tab.page.locator("article").count() == 0 and tab.page.evaluate("sessionStorage.length") == 0
+    with SignedIn(browser, home, "/approvals") as tab:
+        approve(tab, ident)
+        tab.page.wait_for_selector(".news >> text=done")
+        assert effects(hostile, mark) == ["over a restart"]
+
+
+# --- hostile and large
+
+
+def test_hostile_strings(home, browser, hostile, tmp_path):
+    session = Session(home, HOSTILE, folder="/x/<script>alert(2)</script>", confinement="fence")
+    ident = session.ask("gated", {**effect("hostile"), "note": HOSTILE + "\n" * 60 + "after the gap"})
+    with SignedIn(browser, home, "/approvals") as tab:
+        one = card(tab, ident)
+        one.locator(APPROVE).wait_for()
+        said = one.inner_text()
+        assert "<img src=x onerror=alert(1)>" in said and "<script>alert(2)</script>" in said
+        assert "\u202e" not in said and "\u200b" not in said
+        for part in ("U+202E", "U+200B", "empty lines", "right-to-left override", "Some characters here are not what they seem"):
+            assert part in said, part
+        assert one.locator("img, script, dd b").count() == 0
+        assert "\u0430" in one.locator(".mark.posing").all_inner_texts()
+        shot(tab, "web-hostile", tmp_path)
+        decide(home, ident, approved=False)
+        assert tab.complaints == []
+
+
+MANY = 200
+
+
+def test_a_megabyte_and_two_hundred_fields(home, browser, session, hostile):
+    """What is folded is counted beside the buttons, and one click shows all of it; the card stays quick."""
+    text = action_text("gated")
+    head, steps = text.split("[[execute]]")
+    fields = "".join(f'[[inputs]]\nname = "field_{n}"\ntype = "string"\ndescription = "one of many"\nrequired = false\n\n' for n in range(MANY))
+    file = home.base / "gated-wide.md"
+    file.write_text(head.replace('"gated"', '"gated-wide"') + fields + "[[execute]]" + steps)
+    home.cli("action", "add", "--local", file, check=0)
+    mark = hostile.mark()
+    args = {**effect("wide"), "note": "A" * 900_000 + "the end", **{f"field_{n}": f"value {n}" for n in range(MANY)}}
+    ident = session.ask("gated-wide", args)
+    with SignedIn(browser, home, "/approvals") as tab:
+        one = card(tab, ident)
+        one.locator(APPROVE).wait_for()
+        assert one.get_by_role("button", name="Approve", exact=True).count() == 0, "not without saying that not all was seen"
+        said = one.locator(".decide").inner_text()
+        assert "164 fields" in said and "characters of 2 long texts" in said and "Approve without seeing all" in said
+        assert "value 199" not in one.locator("dl.fields").first.inner_text()
+        took = tab.page.evaluate("""() => { const start = performance.now(); [...document.querySelectorAll('button')].find(one =>
+            one.textContent === 'Show everything').click(); return new Promise(done => requestAnimationFrame(() => setTimeout(() =>
+            done(performance.now() - start)))); }""")
+        assert took < 3000, took
+        one.get_by_role("button", name="Approve", exact=True).wait_for()
+        assert "value 199" in one.locator("dl.fields").first.inner_text()
+        assert one.locator("pre.text").last.evaluate("pre => pre.textContent.includes('Athe end')")
+        one.get_by_role("button", name="Approve", exact=True).click()
+        tab.page.wait_for_selector(".news >> text=done")
+        assert effects(hostile, mark) == ["wide"]
+
+
+# --- the keyboard alone
+
+
+def test_keyboard_alone(home, browser, session, hostile):
+    """Tab and Enter are enough: approve the first, deny the second with a reason; the focus is never lost."""
+    mark = hostile.mark()
+    first, second = session.ask("gated", effect("by key")), session.ask("gated", effect("denied by key"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector(SETTLED)
+
+        def tab_to(wanted):
+            for _ in range(60):
+                tab.page.keyboard.press("Tab")
+                if tab.page.evaluate("document.activeElement.textContent") == wanted:
+                    return
+            raise AssertionError(f"no way to {wanted}")
+
+        tab_to("Approve")
+        assert tab.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        tab.page.keyboard.press("Enter")
+        gone(tab, first)
+        tab.until(f"document.activeElement.getAttribute('href') === '/approvals/{second}'")
+        tab_to("Deny")
+        tab.page.keyboard.press("Space")
+        tab.page.keyboard.type("no")
+        tab.page.keyboard.press("Enter")
+        gone(tab, second)
+        tab.until("document.activeElement.id === 'title'")
+        assert approval(home, second)["reason"] == "no"
+        wait_state(home, first, "completed")
+        assert effects(hostile, mark) == ["by key"]
+
+
