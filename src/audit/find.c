@@ -23,7 +23,8 @@
 struct walk {
     void *userdata;
     int (*see)(void *userdata, const struct audit_line *line, const struct audit_text *text);
-    const char *oldest_day; /* files before it are not opened; NULL */
+    bool (*may_see)(void *userdata, const struct audit_text *text); /* false: the line need not even be read; NULL */
+    const char *oldest_day;                                         /* files before it are not opened; NULL */
 };
 
 static int walk_file(const struct audit_days *days, size_t index, struct audit_lines *lines, const struct walk *walk)
@@ -36,7 +37,8 @@ static int walk_file(const struct audit_days *days, size_t index, struct audit_l
     if (r < 0)
         return r;
     while ((r = audit_lines_previous(lines, &text)) == 1) {
-        if (!text.is_whole || !audit_line_read(text.text, text.len, &line))
+        if (!text.is_whole || (walk->may_see && !walk->may_see(walk->userdata, &text)) ||
+            !audit_line_read(text.text, text.len, &line))
             continue;
         r = walk->see(walk->userdata, &line, &text);
         if (r != 0)
@@ -157,6 +159,14 @@ static bool payload_has(const json_t *event, const char *key, const char *wanted
     return !wanted || (value && !strcmp(value, wanted));
 }
 
+/* The event that older ones are asked for must be seen, whatever it holds. */
+static bool find_may_see(void *userdata, const struct audit_text *text)
+{
+    const struct find *find = userdata;
+
+    return !find->before_seen || !find->text[0] || has_text(text, find->text);
+}
+
 static int find_see(void *userdata, const struct audit_line *line, const struct audit_text *text)
 {
     struct find *find = userdata;
@@ -168,8 +178,7 @@ static int find_see(void *userdata, const struct audit_line *line, const struct 
         find->before_seen = span_is(&line->id, query->before);
         return 0;
     }
-    if (!head_matches(find, line) || !may_hold(text, find->connector) || !may_hold(text, find->class) ||
-        (find->text[0] && !has_text(text, find->text)))
+    if (!head_matches(find, line) || !may_hold(text, find->connector) || !may_hold(text, find->class))
         return 0;
     r = event_parse(text, &event);
     if (r == -ENOMEM)
@@ -207,7 +216,7 @@ int audit_find(const char *dir, const struct audit_query *query, json_t **ret_ev
 {
     CLEANUP_JSON json_t *events = json_array();
     struct find find = { .query = query, .before_seen = query->before == NULL, .events = events };
-    struct walk walk = { &find, find_see, NULL };
+    struct walk walk = { &find, find_see, find_may_see, NULL };
     int r = 0;
 
     if (query->limit < 1 || query->limit > LIMIT_MAX)
@@ -259,7 +268,7 @@ static int get_see(void *userdata, const struct audit_line *line, const struct a
 int audit_get(const char *dir, const char *id_or_suffix, json_t **ret_event, struct err *err)
 {
     struct get get = { id_or_suffix, strlen(id_or_suffix) == AUDIT_ID_LEN, NULL, false };
-    struct walk walk = { &get, get_see, NULL };
+    struct walk walk = { &get, get_see, NULL, NULL };
     int r = 0;
 
     if (strlen(id_or_suffix) < SUFFIX_MIN)
