@@ -53,7 +53,8 @@ def test_approve(home, browser, session, hostile, look, tmp_path):
         one = card(tab, ident)
         one.locator(APPROVE).wait_for()
         said = one.inner_text()
-        for part in ("COMMS SEND", "Gated", "tester", "/work/project", "local://probe 1.0.0", session.id[-8:], "for the offsite", '"note": "two dates'):
+        for part in ("COMMS SEND", "Gated", "tester", "/work/project", "local://probe 1.0.0", session.id[-8:], "for the offsite",
+                     '"note": "two dates'):
             assert part in said, part
         assert tab.page.title() == "(1) Approvals · Aileron"
         shot(tab, f"web-approval-{look}", tmp_path)
@@ -160,7 +161,8 @@ def test_a_click_is_not_enough(home, browser):
             tab.page.wait_for_selector(f"text=aileron approval approve {ident}")
             assert card(tab, ident).locator("button.primary").count() == 0
             key = tab.page.evaluate("sessionStorage.getItem('aileron.key')")
-            answer = home.api("POST", f"/v1/approvals/{ident}/decide", {"approved": True, "seal": approval(home, ident)["seal"]}, token=key, door="tcp")
+            body = {"approved": True, "seal": approval(home, ident)["seal"]}
+            answer = home.api("POST", f"/v1/approvals/{ident}/decide", body, token=key, door="tcp")
             assert answer.status == 428, answer
             card(tab, ident).get_by_role("button", name="Deny").click()
             tab.page.keyboard.press("Enter")

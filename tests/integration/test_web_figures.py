@@ -2,6 +2,7 @@
 import datetime
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -21,11 +22,12 @@ WATCH = """([act, done]) => new Promise(ready => { const start = performance.now
 
 
 def best(measure, budget):
-    took = []
+    """Within the budget; where more runs than the machine has processors, by as much longer."""
+    took, share = [], max(1.0, os.getloadavg()[0] / os.cpu_count())
     while len(took) < TRIES and (not took or min(took) >= budget):
         took.append(measure())
-    print(f"{measure.__name__}: {', '.join(f'{one:.0f}' for one in took)} ms (budget {budget})")
-    assert min(took) < budget, took
+    print(f"{measure.__name__}: {', '.join(f'{one:.0f}' for one in took)} ms (budget {budget}, load {share:.1f})")
+    assert min(took) < budget * share, took
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,12 @@ def test_a_thousand_wait(busy, browser):
             waiting = int(tab.page.title()[1:].split(")")[0])
             return took(tab, "document.querySelector('article button.primary').click()", f"document.title.startsWith('({waiting - 1}) ')")
 
-        tab.context.add_init_script("""new MutationObserver((_, seen) => document.querySelector("article button.primary") &&
-            (seen.disconnect(), requestAnimationFrame(() => performance.mark("aileron-cards")))).observe(document, {childList: true, subtree: true})""")
+        tab.context.add_init_script("""new MutationObserver((_, seen) => {
+            if (!document.querySelector("article button.primary"))
+                return;
+            seen.disconnect();
+            requestAnimationFrame(() => performance.mark("aileron-cards"));
+        }).observe(document, {childList: true, subtree: true})""")
         best(first_paint, PAINT_MS)
         assert tab.page.title().startswith(f"({SESSIONS * EACH}) ") and "970 left" in tab.page.inner_text("main")
         best(decision, DECIDED_MS)
