@@ -15,18 +15,21 @@
 #include "launch/agents.h"
 #include "launch/run.h"
 
+#include "base/clock.h"
+#include "base/file.h"
+
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#include "base/file.h"
 
 #include "base/banned.h"
 
 #define TOOLS_MANY      60
 #define BYTES_PER_TOKEN 4
+#define END_MS          10000
+#define RESTART_MS      1500
+#define RETRY_US        50000
 #define INSTALL_COMMAND "aileron action add-suite github://OWNER/REPO/suite.toml@latest"
 
 struct launch {
@@ -278,17 +281,32 @@ static int open_session(struct launch *launch)
     return launch->session_id && launch->token ? CODE_DONE : cli_failf(CODE_FAILED, NULL, "out of memory");
 }
 
-/* Also when the daemon has gone meanwhile; it is not started for this. */
-static void end_session(struct launch *launch)
+static int ask_for_end(const struct launch *launch, const char *path, struct err *err)
 {
     CLEANUP(http_response_free) struct http_response response = HTTP_RESPONSE_INIT;
-    CLEANUP_FREE char *path = launch->session_id ? cli_path("/v1/sessions/", launch->session_id, "/end") : NULL;
-    struct http_request request = { .method = "POST", .path = path, .body = "{}", .body_len = 2, .timeout_ms = 10000 };
-    struct err err = ERR_INIT;
+    struct http_request request = { .method = "POST", .path = path, .body = "{}", .body_len = 2, .timeout_ms = END_MS };
+    int r = http_call(launch->cli->home->daemon_sock, &request, &response, err);
 
-    if (path && (http_call(launch->cli->home->daemon_sock, &request, &response, &err) < 0 || response.status >= 300))
-        cli_note("aileron: the session %s could not be ended%s%s; aileron sessions list shows it", launch->session_id,
-            err.message[0] ? ": " : "", err.message);
+    return r >= 0 && response.status >= 300 ? err_set(err, EPROTO, "the daemon answered with status %d", response.status) : r;
+}
+
+/* A daemon that is being restarted is waited for; one that is gone is not started for this. */
+static void end_session(struct launch *launch)
+{
+    CLEANUP_FREE char *path = launch->session_id ? cli_path("/v1/sessions/", launch->session_id, "/end") : NULL;
+    int64_t deadline = clock_boot_ms() + RESTART_MS;
+    struct err err = ERR_INIT;
+    int r;
+
+    if (!path)
+        return;
+    do {
+        err_clear(&err);
+        r = ask_for_end(launch, path, &err);
+    } while ((r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE) && clock_boot_ms() < deadline && usleep(RETRY_US) == 0);
+    if (r < 0)
+        cli_note(
+            "aileron: the session %s could not be ended: %s; aileron sessions list shows it", launch->session_id, err.message);
 }
 
 /* Inside the fence a file that exists only there; without one a file without a name, which ends with this process. */

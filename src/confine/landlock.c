@@ -188,3 +188,15 @@ int landlock_restrict(enum confine_role role, const struct confine_paths *paths,
         r = err_errno(err, errno, "cannot apply Landlock rules");
     return r;
 }
+
+int landlock_scope(struct err *err)
+{
+    struct ruleset rules = { .scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL };
+    CLEANUP_CLOSE int ruleset = (int) syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+
+    if (ruleset < 0)
+        return err_errno(err, errno, "cannot make Landlock rules");
+    if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+        return err_errno(err, errno, "cannot apply Landlock rules");
+    return 0;
+}

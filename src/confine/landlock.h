@@ -12,5 +12,9 @@
 int landlock_version(void);
 /* Restricts this thread, and what it starts, to the role's own places and `paths`. Needs no_new_privs. */
 int landlock_restrict(enum confine_role role, const struct confine_paths *paths, int version, struct err *err);
+/* From this version on a process can be kept from abstract sockets, and from signalling, outside of what it starts itself. */
+#define LANDLOCK_SCOPES 6
+/* Only that, for this thread and what it starts: no rule about files. Needs no_new_privs. */
+int landlock_scope(struct err *err);
 
 #endif
