@@ -164,7 +164,7 @@ static int run_open(struct cli *cli)
         return put_url(cli, url, port);
     note_where(url);
     r = open_browser(url, &err);
-    if (r == -ENOENT && term_is_tty(cli->out)) {
+    if (r < 0 && r != -EINTR && term_is_tty(cli->out)) {
         cli_note("aileron: %s", err.message);
         return put_url(cli, url, port);
     }

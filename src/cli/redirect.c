@@ -81,23 +81,39 @@ const char *redirect_path(const struct redirect *redirect)
     return redirect->path;
 }
 
-/* A place that no other user can look into. */
-static int make_folder(struct redirect *redirect)
+/* A folder of ours that no other user can look into. */
+static bool is_private(const char *path)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
     struct stat st;
-    bool ours = runtime && runtime[0] == '/' && lstat(runtime, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
-                !(st.st_mode & 077);
 
-    if (asprintf(&redirect->folder, "%s/aileron-open-XXXXXX", ours ? runtime : "/tmp") < 0) {
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077);
+}
+
+/*
+ * Both places are hidden from an agent in the fence (confine/fence-places.c), which runs as this user; so the environment has no
+ * say in it, and /tmp itself will not do.
+ */
+static int make_folder(struct redirect *redirect, struct err *err)
+{
+    char place[64];
+
+    snprintf(place, sizeof place, "/run/user/%u", (unsigned) geteuid());
+    if (!is_private(place)) {
+        snprintf(place, sizeof place, "/tmp/aileron-%u", (unsigned) geteuid());
+        if (mkdir(place, 0700) < 0 && errno != EEXIST)
+            return err_errno(err, errno, "cannot make %s", place);
+        if (!is_private(place))
+            return err_set(err, EPERM, "%s is not this user's alone", place);
+    }
+    if (asprintf(&redirect->folder, "%s/aileron-open-XXXXXX", place) < 0) {
         redirect->folder = NULL;
-        return -ENOMEM;
+        return err_set(err, ENOMEM, "out of memory");
     }
     if (mkdtemp(redirect->folder)) /* 0700 */
         return 0;
     free(redirect->folder);
     redirect->folder = NULL;
-    return -errno;
+    return err_errno(err, errno, "cannot make a folder in %s", place);
 }
 
 /* `url` is made here of digits, letters and a few signs; what HTML would read otherwise is no part of it. */
@@ -135,9 +151,9 @@ int redirect_new(const char *url, struct redirect **ret_redirect, struct err *er
     if (!is_plain(url))
         return err_set(err, EINVAL, "the daemon's address is not one");
     catch_signals(redirect);
-    r = make_folder(redirect);
+    r = make_folder(redirect, err);
     if (r < 0)
-        return err_errno(err, -r, "cannot make a folder for the page that leads to Aileron");
+        return r;
     if (asprintf(&redirect->path, "%s/open.html", redirect->folder) < 0) {
         redirect->path = NULL;
         return err_set(err, ENOMEM, "out of memory");

@@ -12,7 +12,7 @@
 
 struct redirect;
 
-/* Writes the page that leads to `url`, in $XDG_RUNTIME_DIR or else in /tmp. It is removed by redirect_free(). */
+/* Writes the page that leads to `url`, where no fenced agent can look: in /run/user/UID or /tmp/aileron-UID. redirect_free() removes it. */
 int redirect_new(const char *url, struct redirect **ret_redirect, struct err *err);
 const char *redirect_path(const struct redirect *redirect);
 /*

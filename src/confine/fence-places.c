@@ -27,6 +27,8 @@ static const char *const known[] = {
     /* the desktop, and whatever else a login session shares */
     "/run/user/%u", "$XDG_RUNTIME_DIR", "/tmp/.X11-unix", "/tmp/.ICE-unix", "/tmp/.XIM-unix", "$XAUTHORITY", "~/.Xauthority",
     "/run/WSL", "/mnt/wslg",
+    /* what leads a browser to our page, with the code that signs it in (cli/redirect.c) */
+    "/tmp/aileron-%u",
     /* what starts programs for who asks */
     "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/io.systemd.*", "/run/snapd*.socket", "~/.emacs.d/server",
     /* containers and virtual machines */
@@ -134,13 +136,17 @@ static void add_pattern(struct places *places, const char *pattern)
     globfree(&found);
 }
 
-/* A server that starts later uses this folder, and whoever made it first; so it exists before, empty, as tmux itself makes it. */
-static void make_tmux_folder(void)
+/* Who comes later uses these folders, and whoever made them first; so they exist before, empty, as their users make them. */
+static void make_folders(void)
 {
-    CLEANUP_FREE char *path = fill_in("/tmp/tmux-%u");
+    static const char *const folders[] = { "/tmp/tmux-%u", "/tmp/aileron-%u" };
 
-    if (path)
-        (void) !mkdir(path, 0700);
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        CLEANUP_FREE char *path = fill_in(folders[i]);
+
+        if (path)
+            (void) !mkdir(path, 0700);
+    }
 }
 
 /* --- the home, wherever its file system is mounted */
@@ -273,7 +279,7 @@ int places_find(const struct fence_spec *spec, const struct mount_table *mounts,
     CLEANUP(places_free) struct places places = { 0 };
     int r;
 
-    make_tmux_folder();
+    make_folders();
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         add_pattern(&places, known[i]);
     add_everywhere(&places, mounts, spec->home);

@@ -766,3 +766,20 @@ def test_a_home_with_its_sockets_elsewhere(built):
         home.close()
         if made:
             shutil.rmtree(folder)
+
+
+def test_what_signs_a_browser_in(fenced):
+    """The page that hands a code to the browser lies where no fenced agent looks, also one that was launched before."""
+    place = pathlib.Path(f"/run/user/{fenced.home.uid or 0}")
+    if not place.is_dir():
+        place = pathlib.Path(f"/tmp/aileron-{fenced.home.uid or 0}")
+        fenced.run("true")  # it exists from the first launch on
+        assert place.is_dir()
+    page = place / "aileron-open-probe"
+    page.write_text("http://127.0.0.1/#code=secret")
+    if fenced.home.uid:
+        os.chown(page, fenced.home.uid, fenced.home.uid)
+    try:
+        both(fenced, f"assert 'secret' in open({str(page)!r}).read()")
+    finally:
+        page.unlink()

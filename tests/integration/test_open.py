@@ -35,13 +35,20 @@ def seen(tmp_path):
     script = tmp_path / "browser"
     script.write_text(BROWSER)
     script.chmod(0o755)
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
     return tmp_path
 
 
+@pytest.fixture
+def place():
+    """Where the page lies: hidden from agents in the fence, whatever the environment says."""
+    runtime = pathlib.Path(f"/run/user/{os.geteuid()}")
+    if runtime.is_dir() and runtime.stat().st_uid == os.geteuid() and not runtime.stat().st_mode & 0o77:
+        return runtime
+    return pathlib.Path(f"/tmp/aileron-{os.geteuid()}")
+
+
 def display(seen, **more):
-    return {"DISPLAY": ":77", "BROWSER": str(seen / "browser"), "SEEN": str(seen), "XDG_RUNTIME_DIR": str(seen / "runtime"), **more}
+    return {"DISPLAY": ":77", "BROWSER": str(seen / "browser"), "SEEN": str(seen), **more}
 
 
 def code_of(text):
@@ -52,11 +59,11 @@ def login(home, code):
     return home.api("POST", "/v1/web/login", {"code": code}, door="tcp", token=False)
 
 
-def nothing_left(seen):
-    return list((seen / "runtime").iterdir()) == [] and not list(pathlib.Path("/tmp").glob("aileron-open-*"))
+def nothing_left(place):
+    return not list(place.glob("aileron-open-*"))
 
 
-def test_the_code_travels_in_a_private_file(home, seen):
+def test_the_code_travels_in_a_private_file(home, seen, place):
     done = home.cli("open", "approvals", environment=display(seen), check=0)
     page = (seen / "page").read_text()
     code = code_of(page)
@@ -65,9 +72,9 @@ def test_the_code_travels_in_a_private_file(home, seen):
     me = getpass.getuser()
     assert (seen / "mode").read_text() == f"600 {me}\n700 {me}\n"
     argv = (seen / "argv").read_text()
-    assert argv.startswith(f"file://{seen}/runtime/aileron-open-") and code not in argv
+    assert argv.startswith(f"file://{place}/aileron-open-") and code not in argv
     assert code not in done.out + done.err and done.out == "" and "/approvals\n" in done.err
-    assert nothing_left(seen)
+    assert nothing_left(place)
     assert login(home, code).status == 201 and login(home, code).status == 401
     for file in home.path.rglob("*"):
         if file.is_file():
@@ -80,7 +87,7 @@ def test_pages(home, seen, args, path):
     assert f"{home.discovery()['url']}{path}#code=" in (seen / "page").read_text()
 
 
-def test_one_approval_by_the_end_of_its_id(home, seen):
+def test_one_approval_by_the_end_of_its_id(home, seen, place):
     ident = Session(home).ask("gated", effect("opened"))
     home.cli("open", "approval", ident[-8:], environment=display(seen), check=0)
     assert f"/approvals/{ident}#code=" in (seen / "page").read_text()
@@ -89,27 +96,47 @@ def test_one_approval_by_the_end_of_its_id(home, seen):
         assert home.cli("open", *args, environment=display(seen)).code == code, args
 
 
-def test_a_runtime_folder_of_others_is_not_used(home, seen):
-    (seen / "runtime").chmod(0o755)
-    home.cli("open", environment=display(seen), check=0)
-    assert (seen / "argv").read_text().startswith("file:///tmp/aileron-open-") and nothing_left(seen)
-    assert (seen / "mode").read_text().startswith("600 ")
+def test_the_environment_does_not_choose_the_place(home, seen, place):
+    mine = seen / "mine"
+    mine.mkdir(mode=0o700)
+    home.cli("open", environment=display(seen, XDG_RUNTIME_DIR=str(mine), TMPDIR=str(mine)), check=0)
+    assert (seen / "argv").read_text().startswith(f"file://{place}/aileron-open-") and nothing_left(place) and not list(mine.iterdir())
 
 
-def test_ctrl_c_leaves_no_file(home, seen):
+@pytest.mark.parametrize("how", ["open to others", "a link", "a file"])
+def test_a_place_of_others_is_not_used(home, seen, place, how):
+    if place.parent == pathlib.Path("/run/user"):
+        pytest.skip("there is a runtime folder")
+    if place.is_dir():
+        place.rmdir()
+    if how == "a link":
+        place.symlink_to(seen)
+    elif how == "a file":
+        place.touch(mode=0o700)
+    else:
+        place.mkdir()
+        place.chmod(0o755)
+    try:
+        done = home.cli("open", environment=display(seen))
+        assert done.code == 1 and "this user's alone" in done.err and not (seen / "argv").exists()
+    finally:
+        place.rmdir() if place.is_dir() and not place.is_symlink() else place.unlink()
+
+
+def test_ctrl_c_leaves_no_file(home, seen, place):
     (seen / "wait").touch()
     with Terminal({**home.environment, **display(seen)}, ("open",), cwd=home.base) as terminal:
         end = time.monotonic() + 10
         while not (seen / "mode").exists() and time.monotonic() < end:
             time.sleep(0.02)
-        assert not nothing_left(seen)
+        assert not nothing_left(place)
         terminal.send("\x03")
         assert terminal.wait() == 130
-    assert nothing_left(seen)
+    assert nothing_left(place)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_leave_no_file(home, seen, number):
+def test_signals_leave_no_file(home, seen, place, number):
     (seen / "wait").touch()
     with Terminal({**home.environment, **display(seen)}, ("open",), cwd=home.base) as terminal:
         end = time.monotonic() + 10
@@ -117,10 +144,10 @@ def test_signals_leave_no_file(home, seen, number):
             time.sleep(0.02)
         os.kill(terminal.pid, number)
         assert terminal.wait() == 128 + number
-    assert nothing_left(seen)
+    assert nothing_left(place)
 
 
-def test_without_a_display_it_is_printed_once_to_the_terminal(home, seen):
+def test_without_a_display_it_is_printed_once_to_the_terminal(home, seen, place):
     port = home.discovery()["url"].rsplit(":", 1)[1]
     with Terminal(home.environment, ("open", "approvals"), cwd=home.base) as terminal:
         assert terminal.wait() == 0
@@ -130,35 +157,35 @@ def test_without_a_display_it_is_printed_once_to_the_terminal(home, seen):
     assert login(home, code).status == 201
 
 
-def test_over_ssh_the_way_back_is_the_one_that_was_taken(home, seen):
+def test_over_ssh_the_way_back_is_the_one_that_was_taken(home, seen, place):
     ssh = {"SSH_CONNECTION": "192.0.2.7 51000 192.0.2.9 2222", "DISPLAY": ":10"}
     with Terminal({**home.environment, **ssh}, ("open",), cwd=home.base) as terminal:
         assert terminal.wait() == 0
         assert "#code=" in terminal.text and re.search(r"ssh -p 2222 -L \d+:127\.0\.0\.1:\d+ \S+@192\.0\.2\.9\n", terminal.text)
 
 
-def test_no_browser_prints_although_there_is_a_display(home, seen):
+def test_no_browser_prints_although_there_is_a_display(home, seen, place):
     with Terminal({**home.environment, **display(seen)}, ("open", "--no-browser"), cwd=home.base) as terminal:
         assert terminal.wait() == 0 and "#code=" in terminal.text
     assert not (seen / "argv").exists()
 
 
-def test_never_to_what_is_no_terminal(home, seen):
+def test_never_to_what_is_no_terminal(home, seen, place):
     for args, environment in (((), {}), (("--no-browser",), display(seen))):
         done = home.cli("open", *args, environment=environment)
         assert done.code == 1 and "terminal" in done.err and "code=" not in done.out + done.err
 
 
-def test_a_browser_that_fails(home, seen):
+def test_a_browser_that_fails(home, seen, place):
     broken = display(seen, BROWSER="/bin/false")
     done = home.cli("open", environment=broken)
-    assert done.code == 1 and "no browser" in done.err and "code=" not in done.out + done.err and nothing_left(seen)
+    assert done.code == 1 and "no browser" in done.err and "code=" not in done.out + done.err and nothing_left(place)
     with Terminal({**home.environment, **broken}, ("open",), cwd=home.base) as terminal:
         assert terminal.wait() == 0 and "#code=" in terminal.text and "ssh -L" in terminal.text
-    assert nothing_left(seen)
+    assert nothing_left(place)
 
 
-def test_a_real_browser_is_signed_in(home, seen):
+def test_a_real_browser_is_signed_in(home, seen, place):
     """Chromium reads the page and ends up signed in, its address without the code."""
     playwright = pytest.importorskip("playwright.sync_api")
     script = seen / "browser"
@@ -176,4 +203,4 @@ def test_a_real_browser_is_signed_in(home, seen):
             assert "code" not in page.url
             browser.close()
         assert terminal.wait() == 0
-    assert nothing_left(seen)
+    assert nothing_left(place)
