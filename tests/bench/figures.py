@@ -7,6 +7,7 @@ import argparse
 import concurrent.futures
 import http.server
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -27,6 +28,8 @@ from tests.rig.vault import oauth_value
 NOOP = paths.BUILD / "connectors/noop"
 LOAD = paths.BUILD / "tests/bench/load"
 REFERENCE = paths.BUILD / "tests/bench/reference"
+MCP_LOAD = paths.BUILD / "tests/bench/mcp-load"
+NOTHING = paths.ROOT / "tests/bench/mcp-nothing.py"
 SLOW_S = 0.3
 STORM_CALLS = 100
 STORM_HOST = "evil.test"
@@ -63,8 +66,9 @@ class Figures:
         print(f"{what:<58} {row['median']:>9.4g} {unit:<6} {spread:<15} budget {budget:<22} | {beside}", flush=True)
 
 
-def program(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+def program(*command, environment=None):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False,
+                          env=None if environment is None else {**os.environ, **environment})
     if done.returncode:
         raise RuntimeError(f"{command[0]}: exit {done.returncode}\n{done.stderr[-2000:]}")
     return json.loads(done.stdout)
@@ -176,6 +180,35 @@ def measure_calls(figures, home, folder, n, calls):
     many = rounds(n, lambda: load(home, "noop", {}, 16, calls * 4))
     figures.add("calls per second, 16 clients", many["calls_per_s"], "1/s", "> 4000", "1 / one exchange",
                 [1e6 / value for value in bare["p50_us"]])
+
+
+def measure_doors(figures, home, n, calls):
+    """The same call over the relay and over HTTP, in pairs, beside a server on the official SDK that does nothing at all."""
+    agent, token = session(home)
+    given = {"AILERON_AGENT_SOCKET": str(agent), "AILERON_SESSION_TOKEN": token}
+    port = home.discovery()["url"].rsplit(":", 1)[1].strip("/")
+    nothing_port = free_port()
+    nothing = subprocess.Popen([sys.executable, NOTHING, str(nothing_port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_listening(nothing_port, nothing)
+    ours, theirs = {"http": [], "stdio": [], "first": []}, {"http": [], "stdio": [], "first": []}
+    try:
+        for _ in range(n):
+            for found, http, stdio, many in ((ours, (port, token), (paths.RELAY,), calls // 2),
+                                             (theirs, (nothing_port, "none"), (sys.executable, NOTHING), max(calls // 20, 20))):
+                over_http = program(MCP_LOAD, "noop", many, "http", *http)
+                over_stdio = program(MCP_LOAD, "noop", many, "stdio", *stdio, environment=given)
+                found["http"].append(over_http["p50_us"])
+                found["stdio"].append(over_stdio["p50_us"])
+                found["first"].append(over_stdio["first_us"] / 1000)
+    finally:
+        nothing.terminate()
+        nothing.wait(10)
+    added = [stdio - http for stdio, http in zip(ours["stdio"], ours["http"])]
+    figures.add("MCP call over HTTP: p50", ours["http"], "us", "", "a do-nothing server on the official SDK", theirs["http"])
+    figures.add("MCP call over the relay: p50", ours["stdio"], "us", "", "a do-nothing server on the official SDK", theirs["stdio"])
+    figures.add("the relay over HTTP: added p50", added, "us", "< 150", "the call over HTTP", ours["http"])
+    figures.add("the relay's start to its greeting", ours["first"], "ms", "< 2", "a do-nothing server on the official SDK",
+                theirs["first"])
 
 
 def measure_get(figures, home, web, n, calls):
@@ -355,6 +388,7 @@ def main():
         add_action(home, folder, "bench", "fetch", "fetch")
         add_action(home, folder, "slow", "fetch", "slow-fetch")
         measure_calls(figures, home, folder, n, calls)
+        measure_doors(figures, home, n, calls)
         measure_get(figures, home, web, n, calls)
         measure_injection(figures, home, web, n, calls)
         measure_parallel(figures, home, slow.server_port, n)
