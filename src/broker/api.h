@@ -208,6 +208,8 @@ void broker_event(struct broker *broker, const char *type, json_t *data);
 bool broker_session_allows(const struct session *session, const char *action);
 /* Milliseconds that a gated call of this session parks at a door that can wait (SPEC §10). */
 int64_t broker_session_park_ms(const struct session *session);
+/* By this name agents collect what a person approved; no action may have it. */
+#define BROKER_STATUS_TOOL "check_action_status"
 /* Tools for MCP: [{"name":mcp name,"action":name,"description","inputSchema","annotations"}…], enabled and ungated-or-supported ones. Cached; borrowed until the next change. */
 const json_t *broker_tools(struct broker *broker);
 /* Told whenever the list of actions changes; several listeners allowed. */

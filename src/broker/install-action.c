@@ -272,6 +272,8 @@ int install_check_name(const struct install_actions *with, const struct action *
     struct name_check check = { action->name, mcp_name, "" };
     int r = mcp_name ? visit_all(with, look_at_name, &check, err) : err_set(err, ENOMEM, "out of memory");
 
+    if (!r && !strcmp(mcp_name, BROKER_STATUS_TOOL))
+        return err_set(err, EEXIST, "agents know a tool of Aileron's own by the name %s", mcp_name);
     if (!r && check.other[0])
         return err_set(err, EEXIST, "agents would see %s and %s under the same name %s", action->name, check.other, mcp_name);
     return r;

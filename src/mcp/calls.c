@@ -236,7 +236,7 @@ void rpc_tools_call(struct rpc_peer *peer, const json_t *id, const json_t *param
     const char *name = json_get_str(params, "name");
     const json_t *arguments = json_object_get(params, "arguments");
     const char *action = name ? tools_action(tools, session, name) : NULL;
-    bool is_status = name && !strcmp(name, TOOLS_STATUS_NAME) && tools_have_gated(tools, session);
+    bool is_status = name && !strcmp(name, BROKER_STATUS_TOOL) && tools_have_gated(tools, session);
 
     if (!action && !is_status)
         rpc_send_error(peer, id, RPC_INVALID_PARAMS, name ? "unknown tool" : "params.name must be a tool's name");

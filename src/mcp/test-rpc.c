@@ -345,7 +345,7 @@ static void test_waiting(void **state)
     const char *text = json_get_str(json_array_get(json_object_get(last_result(), "content"), 0), "text");
     assert_non_null(strstr(text, "apr_1"));
     assert_non_null(strstr(text, "http://127.0.0.1:7/approvals/apr_1"));
-    assert_non_null(strstr(text, TOOLS_STATUS_NAME));
+    assert_non_null(strstr(text, BROKER_STATUS_TOOL));
     ten_seconds_pass();
     assert_int_equal(json_array_size(fake.sent), 5);
     assert_int_equal(fake.tick_ms, 0);
@@ -445,7 +445,7 @@ static void test_only(void **state)
 /* An action cannot pose as the tool that collects results. */
 static void test_taken_name(void **state)
 {
-    use_tools("[" TOOL(TOOLS_STATUS_NAME, "check-action-status", "false") "]");
+    use_tools("[" TOOL(BROKER_STATUS_TOOL, "check-action-status", "false") "]");
     assert_int_equal(listed(*state), 0);
     say(*state, STATUS("{}"));
     assert_int_equal(last_error(), -32602);

@@ -16,7 +16,7 @@
 #define CURSOR_MAX    256
 
 static const char STATUS_TOOL[] =
-    "{\"name\":\"" TOOLS_STATUS_NAME "\",\"description\":\"Tells what became of an action that a person must approve, and "
+    "{\"name\":\"" BROKER_STATUS_TOOL "\",\"description\":\"Tells what became of an action that a person must approve, and "
     "collects its result once there is one. Takes the approval_id that the action's tool returned. It approves nothing and runs "
     "nothing a second time.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"approval_id\":{\"type\":\"string\","
     "\"description\":\"the approval_id of the pending answer, apr_…\"}},\"required\":[\"approval_id\"],"
@@ -26,7 +26,7 @@ static const char STATUS_TOOL[] =
 /* An action may not take the name of a tool that is ours. */
 static bool is_shown(const json_t *tool, const struct session *session)
 {
-    return broker_session_allows(session, json_get_str(tool, "action")) && strcmp(json_get_str(tool, "name"), TOOLS_STATUS_NAME);
+    return broker_session_allows(session, json_get_str(tool, "action")) && strcmp(json_get_str(tool, "name"), BROKER_STATUS_TOOL);
 }
 
 static bool is_gated(const json_t *tool)

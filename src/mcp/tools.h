@@ -10,8 +10,7 @@
 
 struct session;
 
-#define TOOLS_PAGE        100
-#define TOOLS_STATUS_NAME "check_action_status"
+#define TOOLS_PAGE 100
 
 /*
  * `tools`: broker_tools(). `cursor` NULL: the first page. *ret_page: {"tools":[…],"nextCursor"?}, a new reference.

@@ -70,6 +70,7 @@ enum lines_next lines_next(struct lines *lines, const char **ret_line, size_t *r
 
     if (!end)
         return no_newline(lines);
+    const char *start = lines->buf.data + lines->at;
     lines->at = lines->seen = (size_t) (end - lines->buf.data) + 1;
     if (lines->skipping) {
         lines->skipping = false;

@@ -250,11 +250,11 @@ static int add_escaped(struct buf *out, const char **at, const char *end)
 int scan_id_plain(struct scan_slice id, struct buf *out)
 {
     struct scan_slice text = text_of(id);
-    const char *at = text.at, *end = text.at + text.len;
-    int r = buf_add_char(out, at ? 't' : 'n');
+    int r = buf_add_char(out, text.at ? 't' : 'n');
 
-    if (!at)
+    if (!text.at)
         return r < 0 ? r : buf_add(out, id.at, id.len);
+    const char *at = text.at, *end = text.at + text.len;
     while (at < end && r >= 0) {
         if (*at == '\\' && at + 1 < end) {
             at++;

@@ -161,6 +161,25 @@ def test_it_starts_the_daemon(home):
     assert home.api("GET", "/v1/health").status == 200
 
 
+def test_a_locked_vault_keeps_nobody_waiting(built, probe_folder, hostile_server, ca):
+    """Greeting and list come in milliseconds; a call that needs a credential says what is missing."""
+    home = make_probe_home(probe_folder, hostile_server, ca)
+    try:
+        home.cli("vault", "lock", check=0)
+        environment, _ = given(home)
+        took = []
+        for _ in range(5):
+            started = time.perf_counter()
+            with Relay(home, environment=environment) as relay:
+                assert "probe" in relay.tools()
+                took.append(time.perf_counter() - started)
+                result = relay.call("probe", args_of(envelope("https://evil.test/do/ok", credential="api_key")))
+        assert min(took) < 0.05, took
+        assert result["isError"] and "locked" in result["content"][0]["text"] and "othing was done" in result["content"][0]["text"]
+    finally:
+        home.close()
+
+
 def test_it_ends_with_its_client(probe_home):
     relay = Relay(probe_home)
     assert relay.close() == 0

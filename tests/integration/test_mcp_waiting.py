@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.conftest import make_probe_home
-from tests.rig.gated import approval, approvals, decide, effect, effects, install_gated, wait_state
+from tests.rig.gated import action_text, approval, approvals, decide, effect, effects, install_gated, wait_state
 from tests.rig.ports import wait_for
 from tests.rig.relay import Relay
 from tests.rig.streamable import EVENTS, JSON, Streamable
@@ -298,3 +298,13 @@ def test_streams_say_something_while_they_wait(gated_home):
     time.sleep(16)
     decide(gated_home, ident)
     assert reply.answer()["result"] and reply.comments >= 1 and not reply.before
+
+
+def test_its_name_is_taken(gated_home):
+    """No action can pose as the tool by which results are collected."""
+    path = gated_home.base / "check-action-status.md"
+    path.write_text(action_text("once").replace('name = "once"', 'name = "check-action-status"'))
+    refused = gated_home.cli("action", "add", "--local", path)
+    assert refused.code == 1 and "check_action_status" in refused.err
+    client = Streamable(gated_home)
+    assert client.tools()["check_action_status"]["annotations"]["readOnlyHint"] is True
