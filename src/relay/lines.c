@@ -64,7 +64,6 @@ static enum lines_next no_newline(struct lines *lines)
 
 enum lines_next lines_next(struct lines *lines, const char **ret_line, size_t *ret_len)
 {
-    const char *start = lines->buf.data + lines->at;
     const char *end =
         lines->buf.len > lines->seen ? memchr(lines->buf.data + lines->seen, '\n', lines->buf.len - lines->seen) : NULL;
 
