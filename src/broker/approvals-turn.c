@@ -61,7 +61,8 @@ static enum approval_state end_state(const struct call_end *end)
 {
     const char *outcome = end->failure ? json_get_str(end->failure->details, "outcome") : NULL;
 
-    if (!end->failure)
+    /* "done": only its receipt could not be written. */
+    if (!end->failure || (outcome && !strcmp(outcome, "done")))
         return APPROVAL_COMPLETED;
     return outcome && !strcmp(outcome, "unknown") ? APPROVAL_UNKNOWN : APPROVAL_FAILED;
 }

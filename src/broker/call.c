@@ -203,6 +203,8 @@ static void fail_without_receipt(struct call *call, const struct err *err, bool 
     failure_set(&failure, FAILURE_RESOURCE_LIMIT_EXCEEDED, "%s; %s", err->message,
         done ? "the action was carried out" : "without a receipt nothing is done");
     failure.boundary = "runtime";
+    if (done)
+        failure_detail(&failure, "outcome", json_string("done"));
     call_failed(call, &failure);
 }
 

@@ -19,7 +19,7 @@
 #include "base/banned.h"
 
 #define SYNC_MAGIC 0x73796e63u
-#define SYNC_FILES 4
+#define SYNC_FILES 8
 
 struct sync_wait {
     TAILQ_ENTRY(sync_wait) link;
