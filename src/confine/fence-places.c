@@ -21,6 +21,8 @@
 
 /* `~` is the person's home folder, `%u` their number, `$NAME` the variable; then a glob pattern. */
 static const char *const known[] = {
+    /* our own usual home, which may be another than AILERON_HOME */
+    "~/.aileron",
     /* other terminals */
     "/tmp/tmux-%u", "$TMUX_TMPDIR/tmux-%u", "/run/screen", "$SCREENDIR", "~/.screen", "/tmp/uscreens", "/tmp/zellij-%u",
     "~/.abduco", "~/.dtach",
@@ -223,6 +225,18 @@ static void drop_kept(const char *path, void *userdata)
     }
 }
 
+/* Another home of ours, whose files matter more than its sockets. `door` becomes its folder. */
+static void widen(char *door, const char *folder)
+{
+    char *slash = strrchr(door, '/');
+
+    if (slash == door || strcmp(slash, "/keeper.sock") != 0)
+        return;
+    *slash = '\0';
+    if (path_is_below(folder, door))
+        *slash = '/';
+}
+
 /* "ffff: 00000002 00000000 00010000 0001 01 12345 /path": listening is a flag of the fourth word. */
 static int add_sockets(struct places *places, const char *folder, struct err *err)
 {
@@ -245,8 +259,10 @@ static int add_sockets(struct places *places, const char *folder, struct err *er
             places_kept(drop_kept, &door);
         else
             door = (free(door), NULL);
-        if (door)
-            add_taken(places, TAKE_PTR(door));
+        if (!door)
+            continue;
+        widen(door, folder);
+        add_taken(places, TAKE_PTR(door));
     }
     return 0;
 }
