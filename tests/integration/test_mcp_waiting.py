@@ -1,10 +1,15 @@
 """Actions that a person must approve, as an agent sees them: over the relay and over HTTP, until its client gives up and after."""
+import asyncio
 import json
 import time
 
+import httpx2
+import mcp
 import pytest
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.conftest import make_probe_home
+from tests.rig import paths
 from tests.rig.gated import action_text, approval, approvals, decide, effect, effects, install_gated, wait_state
 from tests.rig.ports import wait_for
 from tests.rig.relay import Relay
@@ -308,3 +313,47 @@ def test_its_name_is_taken(gated_home):
     assert refused.code == 1 and "check_action_status" in refused.err
     client = Streamable(gated_home)
     assert client.tools()["check_action_status"]["annotations"]["readOnlyHint"] is True
+
+
+# --- the official client
+
+@pytest.mark.parametrize("door", ["stdio", "http"])
+def test_the_official_client_waits(gated_home, hostile, door):
+    """It hears what it waits for and gets the answer; and over stdio it hears of tools that change."""
+    mark, known, heard, told = hostile.mark(), pending_ids(gated_home), [], asyncio.Event()
+
+    async def on_progress(progress, total, message):
+        heard.append(message)
+
+    async def on_message(message):
+        if isinstance(message, mcp.types.ToolListChangedNotification):
+            told.set()
+
+    async def on_thread(function, *args):
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+    async def conversation(transport):
+        async with mcp.Client(transport, read_timeout_seconds=30, mode="legacy", message_handler=on_message) as client:
+            call = asyncio.create_task(client.call_tool("gated", effect(f"official {door}"), progress_callback=on_progress))
+            ident = await on_thread(newest, gated_home, known)
+            while not heard:
+                await asyncio.sleep(0.05)
+            assert ident in heard[0] and heard[0].startswith("Waiting for your approval: gated")
+            await on_thread(decide, gated_home, ident)
+            result = await call
+            assert not result.is_error and result.structured_content["results"][0]["status"] == 200
+            # Over HTTP this client opens its stream of changes only to servers with an Mcp-Session-Id.
+            for word in ("disable", "enable") if door == "stdio" else ():
+                told.clear()
+                await on_thread(lambda word=word: gated_home.cli("action", word, "probe-sure", check=0))
+                await asyncio.wait_for(told.wait(), 10)
+
+    async def over_http():
+        token = gated_home.api("POST", "/v1/sessions", {"agent": "official"}).json()["token"]
+        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
+            url = gated_home.discovery()["url"].rstrip("/") + "/mcp"
+            await conversation(streamable_http_client(url, http_client=http))
+
+    stdio = mcp.StdioServerParameters(command=str(paths.RELAY), env=gated_home.environment, cwd=str(gated_home.base))
+    asyncio.run(asyncio.wait_for(over_http() if door == "http" else conversation(stdio), 60))
+    assert effects(hostile, mark) == [f"official {door}"]
