@@ -295,7 +295,10 @@ def test_a_limited_session(gated_home):
 
 
 def test_streams_say_something_while_they_wait(gated_home):
-    """Without a progress token there is no progress, but a sign of life."""
+    """Without a progress token there is no progress, but a sign of life; and the stream of a session that ended, ends."""
+    gone = Streamable(gated_home)
+    changes = gone.ask("GET")
+    gated_home.api("POST", f"/v1/sessions/{gone.session['session_id']}/end")
     client, known = Streamable(gated_home), pending_ids(gated_home)
     reply = client.start("gated", effect("comments"))
     assert reply.type == EVENTS
@@ -303,6 +306,7 @@ def test_streams_say_something_while_they_wait(gated_home):
     time.sleep(16)
     decide(gated_home, ident)
     assert reply.answer()["result"] and reply.comments >= 1 and not reply.before
+    assert changes.message() is None
 
 
 def test_its_name_is_taken(gated_home):
