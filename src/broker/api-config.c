@@ -5,10 +5,13 @@
 #include "broker/broker.h"
 
 #include "base/json.h"
+#include "base/magic.h"
+#include "broker/api-keeper.h"
 #include "broker/log.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -65,11 +68,103 @@ static bool refuses(
     return true;
 }
 
+/* --- approvals that need the passphrase less often --- */
+
+/* What a ticket of such a change is for: this key, and the value that it gets. */
+#define CONFIRM_KEY  "approval.confirm"
+#define CHANGE_MAGIC 0x63686e67u
+
+struct change {
+    uint32_t magic;
+    struct broker *broker;
+    struct api_reply *reply;
+    struct settings settings; /* as they are to be */
+};
+
+/* Writes and applies the settings, which it takes. */
+static void adopt(struct broker *broker, struct settings *settings, struct api_reply *reply)
+{
+    struct err err = ERR_INIT;
+    struct settings before = broker->settings;
+
+    if (settings_store(broker->settings_path, settings, &err) < 0) {
+        api_reply_error(reply, 500, "not_saved", err.message, err.hint);
+        return;
+    }
+    broker->settings = *settings;
+    *settings = before;
+    apply(broker);
+    api_config_list(broker, NULL, reply);
+}
+
+static void on_proved(const struct keeper_reply *answer, void *userdata)
+{
+    struct change *change = MAGIC_CAST(struct change, userdata, CHANGE_MAGIC);
+
+    if (!answer->lost && answer->result == KEEPER_OK)
+        adopt(change->broker, &change->settings, change->reply);
+    else
+        api_reply_error(change->reply, 428, "ticket_needed", "the passphrase was not proved for this change; nothing was changed",
+            "aileron config set " CONFIRM_KEY);
+    settings_free(&change->settings);
+    change->magic = 0;
+    free(change);
+}
+
+/* How often the passphrase is asked for. */
+static int strictness(enum approval_confirm confirm)
+{
+    return confirm == CONFIRM_ALWAYS ? 2 : confirm == CONFIRM_AUTO ? 1 : 0;
+}
+
+/*
+ * An agent that is neither fenced nor contained can reach this door, and must not do away with what keeps it from deciding. Also
+ * when the file was edited under the daemon, and it is another key that is set now. Without a vault there is no passphrase.
+ */
+static bool weakens(const struct broker *broker, const struct settings *settings)
+{
+    return strictness(settings->approval_confirm) < strictness(broker->settings.approval_confirm) &&
+           !(keeper_is_there(broker->keeper) && keeper_vault_state(broker->keeper) == KEEPER_VAULT_MISSING);
+}
+
+/* Takes the settings. */
+static void adopt_proved(struct broker *broker, struct settings *settings, const char *ticket, struct api_reply *reply)
+{
+    const char *value = settings_confirm_name(settings->approval_confirm);
+    struct change *change;
+    int r;
+
+    if (heads_other_vault(broker->heads)) {
+        api_reply_error(reply, 428, "ticket_needed",
+            "the vault was exchanged, so its passphrase proves nothing; nothing was changed", "aileron status");
+        return;
+    }
+    if (!ticket) {
+        api_reply_error(reply, 428, "ticket_needed",
+            "approvals would need the passphrase less often, and that needs the passphrase; nothing was changed",
+            "aileron config set " CONFIRM_KEY);
+        return;
+    }
+    change = calloc(1, sizeof *change);
+    if (!change) {
+        api_reply_error(reply, 500, "out_of_memory", "out of memory; nothing was changed", NULL);
+        return;
+    }
+    *change = (struct change){ CHANGE_MAGIC, broker, reply, *settings };
+    *settings = (struct settings) SETTINGS_INIT;
+    r = keeper_spend_ticket(broker->keeper, CONFIRM_KEY, value, ticket, on_proved, change, NULL);
+    if (r < 0) {
+        settings_free(&change->settings);
+        free(change);
+        api_keeper_not_asked(reply, r);
+    }
+}
+
 void api_config_patch(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
     CLEANUP(settings_free) struct settings changed = SETTINGS_INIT;
+    const char *key, *ticket = json_get_str(request->body, "ticket");
     struct err err = ERR_INIT;
-    const char *key;
     json_t *value;
     int r = settings_load(broker->settings_path, &changed, &err);
 
@@ -79,6 +174,8 @@ void api_config_patch(struct broker *broker, const struct api_request *request, 
     }
     json_object_foreach((json_t *) request->body, key, value)
     {
+        if (!strcmp(key, "ticket"))
+            continue;
         if (refuses(broker, request, key, value, reply))
             return;
         r = settings_change(&changed, key, value, &err);
@@ -88,14 +185,8 @@ void api_config_patch(struct broker *broker, const struct api_request *request, 
             return;
         }
     }
-    r = settings_store(broker->settings_path, &changed, &err);
-    if (r < 0) {
-        api_reply_error(reply, 500, "not_saved", err.message, err.hint);
-        return;
-    }
-    struct settings before = broker->settings;
-    broker->settings = changed;
-    changed = before;
-    apply(broker);
-    api_config_list(broker, request, reply);
+    if (weakens(broker, &changed))
+        adopt_proved(broker, &changed, ticket, reply);
+    else
+        adopt(broker, &changed, reply);
 }

@@ -179,7 +179,7 @@ api_fn api_session_get;
 api_fn api_session_end;
 /* {"settings":[{"key","value","default","about","source":"default|config.toml"}…]} */
 api_fn api_config_list;
-/* PATCH {key:value|null} → as list; -> 400 with the key's rule */
+/* PATCH {key:value|null, "ticket"?} → as list; 400 with the key's rule; 428: a weaker approval.confirm needs a ticket for (that key, its value) */
 api_fn api_config_patch;
 /* POST, on the owner's socket only → 201 {"code"}: good for a minute, once */
 api_fn api_web_code;

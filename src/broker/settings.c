@@ -291,6 +291,11 @@ static json_t *expiry_fallback(void)
 
 static const char *const CONFIRMS[CONFIRM_KINDS] = { "auto", "always", "never" };
 
+const char *settings_confirm_name(enum approval_confirm confirm)
+{
+    return CONFIRMS[confirm];
+}
+
 static int confirm_read(struct settings *settings, const json_t *value)
 {
     const char *text = json_string_value(value);

@@ -55,6 +55,9 @@ json_t *settings_to_json(const struct settings *settings);
 /* "host:port" lines for the keeper. malloc'd. */
 char *settings_allow_private_text(const struct settings *settings);
 
+/* "auto", "always", "never" */
+const char *settings_confirm_name(enum approval_confirm confirm);
+
 /* A missing file is all defaults. */
 int settings_load(const char *path, struct settings *ret_settings, struct err *err);
 int settings_store(const char *path, const struct settings *settings, struct err *err);

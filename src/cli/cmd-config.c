@@ -7,11 +7,16 @@
 #include "cli/print.h"
 #include "cli/rows.h"
 #include "cli/table.h"
+#include "cli/ticket.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/banned.h"
+
+#define CONFIRM "approval.confirm"
+
+enum { HTTP_TICKET = 428 };
 
 const struct command COMMAND_CONFIG = { .name = "config", .operands = "", .about = "Settings" };
 
@@ -138,6 +143,28 @@ static json_t *read_value(const char *text)
     return json_string(text);
 }
 
+/* The change, with the passphrase when the daemon wants it: a setting must not do away with what protects it. */
+static int change(struct cli *cli, const char *key, json_t *body, json_t **ret_answer)
+{
+    CLEANUP(cli_answer_free) struct cli_answer answer = { 0 };
+    const char *value = json_string_value(json_object_get(body, key));
+    char ticket[KEEPER_TICKET_MAX];
+    int code = cli_ask(cli, "PATCH", "/v1/config", body, &answer);
+
+    if (!code && answer.status == HTTP_TICKET && !strcmp(key, CONFIRM)) {
+        cli_note("aileron: approvals would need the passphrase less often; that needs the passphrase");
+        code = ticket_get(cli, CONFIRM, value ? value : "auto", ticket);
+        if (!code && json_object_set_new(body, "ticket", json_string(ticket)) < 0)
+            code = cli_failf(CODE_FAILED, NULL, "out of memory");
+        return code ? code : cli_get(cli, "PATCH", "/v1/config", body, ret_answer);
+    }
+    if (!code && answer.status >= 400)
+        return cli_fail_answer(&answer);
+    if (!code)
+        *ret_answer = TAKE_PTR(answer.json);
+    return code;
+}
+
 static int run_set(struct cli *cli)
 {
     const char *key = args_word(cli->args, 0);
@@ -149,7 +176,7 @@ static int run_set(struct cli *cli)
 
     if (json_object_set_new(body, key, read_value(args_word(cli->args, 1))) < 0)
         return cli_failf(CODE_USAGE, NULL, "%s or its value is not valid UTF-8", key);
-    code = cli_get(cli, "PATCH", "/v1/config", body, &answer);
+    code = change(cli, key, body, &answer);
     if (code)
         return code;
     setting = find_setting(answer, key);
@@ -170,9 +197,12 @@ const struct command COMMAND_CONFIG_SET = {
     .about = "change one setting",
     .details = "VALUE is a number, true, false, text, or a JSON list. An empty VALUE ('') takes the setting back to its default. "
                "The settings "
-               "are kept in config.toml of the home.",
+               "are kept in config.toml of the home.\n"
+               "\n"
+               "To have approvals need the passphrase less often (approval.confirm) needs the passphrase.",
     .words_min = 2,
     .words_max = 2,
+    .passphrase = true,
     .options = { OPTION_JSON },
     .run = run_set,
 };

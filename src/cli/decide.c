@@ -1,21 +1,13 @@
-/*
- * A ticket (keeper/client.h) proves to the keeper that the owner was there: it is bound to this approval and this seal, is good
- * once and for two minutes, and is worth nothing to anybody else.
- */
+/* Decisions over the API: what is decided is the card that was shown, by its seal. */
 #include "cli/decide.h"
 
 #include "cli/card-show.h"
-#include "cli/keeper.h"
-#include "cli/passphrase.h"
-#include "cli/unlock.h"
+#include "cli/ticket.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/banned.h"
-
-#define PROMPT   "Vault passphrase, to show that it is you: "
-#define DERIVING "checking the passphrase …"
 
 enum { HTTP_CONFLICT = 409, HTTP_TICKET = 428 };
 
@@ -36,35 +28,6 @@ int approval_resolve(struct cli *cli, const char *id, json_t **ret_approval)
     if (!code && ret_approval)
         *ret_approval = TAKE_PTR(approval);
     return code;
-}
-
-static int get_ticket(struct cli *cli, const char *id, const char *seal, char ret_ticket[KEEPER_TICKET_MAX])
-{
-    CLEANUP_PTR(keeper_close) struct keeper *keeper = NULL;
-    CLEANUP_PTR(secret_free) struct secret *passphrase = NULL;
-    CLEANUP(keeper_answer_free) struct keeper_answer answer = { 0 };
-    CLEANUP(wire_free) struct wire_frame request = { 0 };
-    int code = keeper_open(cli, &keeper);
-
-    if (!code && keeper_state(keeper) == KEEPER_VAULT_MISSING)
-        code = cli_failf(CODE_FAILED, "aileron vault init", "the passphrase has to be given, and there is no vault yet");
-    if (!code)
-        code = cli_prove_passphrase(cli, keeper, PROMPT, &passphrase);
-    if (code)
-        return code;
-    wire_init(&request, OWNER_TICKET, 0);
-    keeper_put_secret(&request, passphrase);
-    wire_put_str(&request, id);
-    wire_put_str(&request, seal);
-    code = keeper_ask(cli, keeper, &request, DERIVING, &answer);
-    if (code)
-        return code;
-    if (answer.result != KEEPER_OK)
-        return keeper_fail(&answer);
-    if (!answer.detail || !*answer.detail || strlen(answer.detail) >= KEEPER_TICKET_MAX)
-        return cli_failf(CODE_FAILED, "aileron daemon logs", "the keeper's answer is malformed");
-    snprintf(ret_ticket, KEEPER_TICKET_MAX, "%s", answer.detail);
-    return CODE_DONE;
 }
 
 /* After a 409: what it is now. */
@@ -126,7 +89,7 @@ int approval_decide(
     if (!id || !seal)
         return cli_failf(CODE_FAILED, "aileron daemon logs", "the daemon's answer is no approval");
     for (;;) {
-        code = needs ? get_ticket(cli, id, seal, ticket) : cli_daemon(cli);
+        code = needs ? ticket_get(cli, id, seal, ticket) : cli_daemon(cli);
         if (code)
             return code;
         decision.ticket = needs ? ticket : NULL;

@@ -1,12 +1,14 @@
 """The command line around approvals: list, show, approve, deny, result, resolve, `action run --wait`, against the real daemon."""
 import json
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
 from tests.conftest import make_probe_home
+from tests.rig import paths
 from tests.rig.gated import Session, approval, approvals, decide, effect, effects, install_gated, looking, wait_state
 from tests.rig.home import b64u
 from tests.rig.terminal import Terminal
@@ -296,6 +298,38 @@ def test_yes_with_a_passphrase_file(home, open_session, hostile):
     assert effects(hostile, mark) == ["file"]
     other = open_session.ask("gated", effect("never"))
     home.cli("approval", "deny", other, check=0)  # no is free
+
+
+def test_nobody_does_away_with_the_passphrase_without_it(home, open_session, hostile):
+    """An agent outside of the fence reaches the owner's door; approval.confirm must not be its way around."""
+    mark = hostile.mark()
+    ident = open_session.ask("gated", effect("around"))
+    config = home.path / "config.toml"
+    raw = {**home.environment}
+    done = subprocess.run([paths.CLI, "config", "set", "approval.confirm", "never"], env=raw, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 3 and "passphrase" in done.stderr, done
+    for body in ({"approval.confirm": "never"}, {"approval.confirm": "never", "ticket": "tkt_nothing"}, {"approval.confirm": "never", "ticket": 1}):
+        answer = home.api("PATCH", "/v1/config", body)
+        assert answer.status == 428 and answer.json()["error"]["code"] == "ticket_needed", answer
+    # The file edited under the daemon, and another key set.
+    before = config.read_text() if config.exists() else ""
+    config.write_text(before + '\n[approval]\nconfirm = "never"\n')
+    assert home.api("PATCH", "/v1/config", {"log.level": "info"}).status == 428
+    config.write_text(before)
+    assert decide(home, ident).status == 428 and not effects(hostile, mark)
+    assert approval(home, ident)["needs_ticket"]
+    # With it; a ticket for something else is none; to be stricter is free.
+    home.cli("config", "set", "approval.confirm", "always", check=0)
+    assert home.api("PATCH", "/v1/config", {"approval.confirm": "auto"}).status == 428
+    assert home.cli("config", "set", "approval.confirm", "auto", "--passphrase-file", "-", input="guess\n").code == 1
+    time.sleep(1.2)
+    assert home.cli("config", "set", "approval.confirm", "auto", check=0).out == "approval.confirm = auto\n"
+    home.cli("config", "set", "approval.confirm", "never", check=0)
+    assert "approvals need no passphrase" in home.cli("status", check=0).out
+    assert home.api("PATCH", "/v1/config", {"approval.confirm": None}).status == 200
+    assert decide(home, ident).status == 428
+    home.cli("approval", "deny", ident, check=0)
 
 
 # ---- action run

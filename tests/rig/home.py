@@ -116,6 +116,8 @@ class Home:
 
     def cli(self, *args, check=None, input=None, timeout=60, environment=None, prefix=()):
         """Runs `aileron ARGS`. check=0 (or another code) asserts on how it ends."""
+        if args[:3] == ("config", "set", "approval.confirm") and self.vault_file.exists() and "--passphrase-file" not in args:
+            args = (*args, "--passphrase-file", self.passphrase_file)  # a weaker one needs it
         command = [*prefix, str(paths.CLI), *[str(arg) for arg in args]]
         done = subprocess.run(command, env={**self.environment, **(environment or {})}, timeout=timeout, text=True,
                               input=input, stdin=subprocess.DEVNULL if input is None else None, capture_output=True,
