@@ -2,7 +2,7 @@
 import pytest
 
 from tests.conftest import make_probe_home
-from tests.rig.chromium import LOOKS, SignedIn, shot
+from tests.rig.chromium import CLICK_AT_ONCE, LOOKS, SignedIn, shot
 from tests.rig.gated import (Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
                              wait_state)
 from tests.rig.ports import wait_for
@@ -209,18 +209,19 @@ def test_a_click_meant_for_something_else(home, browser, session):
     """A card that has just come before the person, or into another's place, is not approved by the click under way."""
     first, second = session.ask("gated", effect("settle 1")), session.ask("gated", effect("settle 2"))
     with SignedIn(browser, home, "/sessions") as tab:
+        tab.page.evaluate(CLICK_AT_ONCE)
         tab.follow("/approvals")
-        tab.page.wait_for_selector("article button.primary")
-        tab.page.evaluate("document.querySelector('article button.primary').click()")
         tab.page.wait_for_selector(SETTLED)
         links = tab.page.locator("article h2 a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
         assert links == [f"/approvals/{first}", f"/approvals/{second}"], "who has waited longest is first"
-        assert approval(home, first)["state"] == "pending"
-        approve(tab, first)
+        assert tab.page.evaluate("clicked") == 1 and approval(home, first)["state"] == "pending"
+        # The second click of a double one falls on the card that has come into the place of the first.
+        tab.page.evaluate("""first => { const card = () => document.querySelector("article"), was = card();
+            new MutationObserver((_, seen) => { if (card() === was) return; seen.disconnect(); clicked++;
+                card().querySelector("button.primary").click(); }).observe(document, {childList: true, subtree: true}); was.querySelector("button.primary").click(); }""")
         gone(tab, first)
-        tab.page.evaluate("document.querySelector('article button.primary').click()")
         tab.page.wait_for_selector(SETTLED)
-        assert approval(home, second)["state"] == "pending"
+        assert tab.page.evaluate("clicked") == 2 and approval(home, second)["state"] == "pending"
         tab.until(f"document.activeElement.getAttribute('href') === '/approvals/{second}'")
 
 

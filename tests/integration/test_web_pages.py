@@ -1,7 +1,8 @@
 """The pages of the web app in Chromium: what they show, how they look, for keyboards and screen readers too."""
 import pytest
 
-from tests.rig.chromium import LOOKS, SignedIn, contrast, luminance, shot
+from tests.rig.chromium import LOOKS, SignedIn, Tab, axe, contrast, luminance, shot, url_of
+from tests.rig.gated import Session, decide, effect, install_gated
 from tests.rig.home import Home
 from tests.rig.ports import wait_for
 
@@ -51,19 +52,43 @@ def test_hostile_strings(home, browser, tmp_path):
         assert tab.complaints == []
 
 
+@pytest.fixture(scope="module")
+def full(probe_home):
+    """Something on every page: cards that wait (one of them strange), one that was denied, an account, actions, sessions."""
+    install_gated(probe_home, "gated")
+    probe_home.cli("config", "set", "approval.confirm", "auto", check=0)
+    fenced = Session(probe_home, "worker bee", folder="/work/project", confinement="fence")
+    decide(probe_home, fenced.ask("gated", effect("denied")), approved=False, reason="not today")
+    made = [fenced.ask("gated", {**effect("waits"), "note": "two lines\nof text"}), Session(probe_home, HOSTILE).ask("gated", effect("loose"))]
+    yield probe_home, made[0]
+    for ident in made:
+        decide(probe_home, ident, approved=False)
+
+
 @pytest.mark.parametrize("look", LOOKS)
-def test_how_it_looks(home, browser, tmp_path, look):
+def test_how_it_looks(full, browser, tmp_path, look):
+    """No scroll bar to the side, enough contrast, one heading, nothing serious for axe-core; AILERON_TEST_SCREENSHOTS=DIR keeps the pictures."""
+    home, waiting = full
+    more = {"/approvals?show=over": "Approvals", f"/approvals/{waiting}": "Gated"}
     with SignedIn(browser, home, **LOOKS[look]) as tab:
-        for path, title in PAGES.items():
+        for path, title in {**PAGES, **more}.items():
             tab.visit(path)
-            tab.until("document.querySelector('main').textContent.length > 20")
-            shot(tab, f"web-{title.lower()}-{look}", tmp_path)
+            tab.until(f"document.querySelector('h1').textContent.startsWith('{title}') && document.querySelector('main .card, main .rows')")
+            tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+            name = path.strip("/").replace("?show=", "-").split("/")
+            shot(tab, f"web-{'one' if len(name) > 1 else name[0] or 'overview'}-{look}", tmp_path)
             width = tab.page.evaluate("document.documentElement.scrollWidth")
             assert width <= LOOKS[look]["viewport"]["width"], f"{path} is {width} wide"
             assert tab.page.locator("h1").count() == 1
             ground, ink = (luminance(tab.page.evaluate(f"getComputedStyle(document.body).{what}")) for what in ("backgroundColor", "color"))
             assert contrast(ground, ink) >= 4.5 and (ground < 0.2) == (look == "dark")
+            assert "Development overrides are active" in tab.page.inner_text("body")
+            assert look == "narrow" or axe(tab.page) == [], path
         assert tab.complaints == []
+    with Tab(browser, **LOOKS[look]) as stranger:
+        stranger.page.goto(url_of(home))
+        stranger.page.wait_for_selector("text=aileron open")
+        assert axe(stranger.page) == []
 
 
 def test_keyboard_alone(home, browser):

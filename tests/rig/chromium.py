@@ -13,9 +13,14 @@ LOOKS = {"light": {"color_scheme": "light", "viewport": {"width": 1000, "height"
          "narrow": {"color_scheme": "light", "viewport": {"width": 320, "height": 600}}}
 
 
-def launch(playwright, port=1):
-    """A browser whose resolver knows accounts.google.com as the rig does."""
-    args = [f"--host-resolver-rules=MAP accounts.google.com 127.0.0.1:{port}", "--disable-component-update", "--no-first-run"]
+# A hand that was on its way: clicks Approve in the very moment in which there is one.
+CLICK_AT_ONCE = """window.clicked = 0; new MutationObserver((_, seen) => { const button = document.querySelector("button.primary");
+    if (button) { seen.disconnect(); button.click(); window.clicked++; } }).observe(document, {childList: true, subtree: true}); 0"""
+
+
+def launch(playwright, port=1, name="accounts.google.com"):
+    """A browser whose resolver knows a name as the rig does."""
+    args = [f"--host-resolver-rules=MAP {name} 127.0.0.1:{port}", "--disable-component-update", "--no-first-run"]
     if os.geteuid() == 0:
         args.append("--no-sandbox")
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)

@@ -3,14 +3,16 @@
  */
 import { Badge, Command, Empty, Failure, Json, Notice, Page, Pairs, Text, Time, html, useLoad } from "./ui.js";
 
-const reauthorize = name => `aileron binding reauthorize ${name}`;
+/* As `aileron binding list` has it. */
+const reauthorize = one => `aileron binding reauthorize ${one.binding}`;
+const setup = one => `aileron binding setup ${one.connector_fqn}`;
 const STATES = {
   active: { tone: "good", word: "active" },
   locked: { tone: "warn", word: "locked", why: "The vault is locked.", mend: () => "aileron vault unlock" },
   stale: { tone: "bad", word: "stale", why: "The provider does not take it any more, or it covers less than the connector needs.", mend: reauthorize },
-  no_grant: { tone: "bad", word: "not granted", why: "It has no consent recorded that says where it may be sent.", mend: reauthorize },
+  no_grant: { tone: "bad", word: "no consent", why: "Nobody has consented to where it may be sent.", mend: one => `aileron binding rebind ${one.binding}` },
   expired_no_refresh: { tone: "bad", word: "expired", why: "Its token has ended and cannot be renewed.", mend: reauthorize },
-  revoked: { tone: "bad", word: "revoked", why: "It was taken back.", mend: reauthorize },
+  revoked: { tone: "bad", word: "revoked", why: "It was taken back.", mend: setup },
 };
 
 function until(one) {
@@ -28,8 +30,8 @@ function Account({ of }) {
       of.expires_at && ["Access token until", until(of)], of.last_used_at && ["Last used", html`<${Time} of=${of.last_used_at} ago />`],
       of.missing_scopes?.length > 0 && ["Not granted", html`<${Text} of=${of.missing_scopes.join(" ")} />`],
       of.stale_reason && ["Why", html`<${Text} of=${of.stale_reason} />`], of.connector_installed === false && ["Note", "its connector is not installed"]]} />
-    ${state.why && html`<${Notice} tone=${state.tone}><p>${state.why}</p><${Command}>${state.mend(name)}<//><//>`}
-    ${!state.why && html`<p class="faint">To consent anew: <${Command}>${reauthorize(name)}<//></p>`}
+    ${state.why && html`<${Notice} tone=${state.tone}><p>${state.why}</p><${Command}>${state.mend(of)}<//><//>`}
+    ${!state.why && html`<p class="faint">${of.kind === "oauth2" ? "To sign in anew:" : "To put a new key in its place:"} <${Command}>${of.kind === "oauth2" ? reauthorize(of) : setup(of)}<//></p>`}
     <details><summary>All of it</summary><${Json} of=${of} /></details></article>`;
 }
 

@@ -23,7 +23,7 @@ function May({ of, connectors }) {
   return html`<ul class="may">${of.connectors.map(one => {
     const known = connectors?.find(other => other.hash === one.hash);
     const scopes = scopesOf(known);
-    return html`<li>runs <b><${Text} of=${one.ops.join(", ")} /></b> of <${Text} of=${`${one.fqn} ${one.version}`} />
+    return html`<li>may call <b><${Text} of=${one.ops.join(", ")} /></b> of <${Text} of=${`${one.fqn} ${one.version}`} />
       ${known?.hosts && html`, which can reach ${known.hosts.length ? html`<${Text} of=${known.hosts.join(", ")} />` : "no host"}`}${scopes.length > 0 && html`, with <${Text} of=${scopes.map(scope => scope.replace(/^https:\/\/www\.googleapis\.com\/auth\//, "")).join(", ")} />`}</li>`;
   })}</ul>`;
 }

@@ -11,7 +11,7 @@ import { Audit } from "./audit.js";
 import { connect, listen, liveState } from "./live.js";
 import { Overview } from "./overview.js";
 import { Sessions } from "./sessions.js";
-import { Command, Failure, Notice, html, setWaiting, useEffect, useState, useWaiting } from "./ui.js";
+import { Command, Failure, Notice, html, setWaiting, useEffect, useLoad, useState, useWaiting } from "./ui.js";
 
 /* Addresses; src/web/assets.c has the same list. */
 const PAGES = [
@@ -85,13 +85,19 @@ function Top({ path, live }) {
     <span class=${"live " + live}>${LIVE[live]}</span></header>`;
 }
 
+/* While development overrides count, every page says so. */
+function Overrides() {
+  const { data } = useLoad("/v1/status", ["vault"]);
+  return data?.overrides_active && html`<p class="overrides" role="note">Development overrides are active: requests of connectors may go elsewhere than they say. <a href="/">Which</a></p>`;
+}
+
 function Shell() {
   const { pathname: path, search, searchParams } = useAddress();
   const [live, setLive] = useState(liveState());
   useEffect(() => listen(type => type === "state" && setLive(liveState())), []);
   const id = path.startsWith(ONE_APPROVAL) ? decodeURIComponent(path.slice(ONE_APPROVAL.length)) : null;
   const [, , Current] = PAGES.find(([at]) => at === path) ?? PAGES[0];
-  return html`<a class="skip" href="#title">To the page</a><${Top} path=${path} live=${live} />
+  return html`<a class="skip" href="#title">To the page</a><${Top} path=${path} live=${live} /><${Overrides} />
     <main id="main"><div role="status">${live === "away" && html`<${Notice} tone="warn"><p>The daemon does not answer; trying again. If it was stopped:</p>
       <${Command}>aileron daemon start<//><//>`}</div>${id ? html`<${Approval} key=${id} id=${id} />` : html`<${Current} key=${path + search} query=${searchParams} />`}</main>`;
 }

@@ -10,7 +10,8 @@ export { html, useEffect, useLayoutEffect, useMemo, useRef, useState };
 
 /* More than this of one text is folded, behind a button that says how much there is. */
 export const FOLD = 6000;
-const SLACK = 1.5, TALL_CHARACTERS = 1500, TALL_LINES = 18, COLOURED_MAX = 4000, PIECE = 2000, LONG = 50000;
+/* From which size on a text is said to be long, and may have to be scrolled on a narrow screen (then it can have the focus). */
+const SLACK = 1.5, TALL_CHARACTERS = 1500, TALL_LINES = 18, SCROLLS_CHARACTERS = 400, SCROLLS_LINES = 10, COLOURED_MAX = 4000, PIECE = 2000, LONG = 50000;
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 /* A long text with hardly a space: it is broken anywhere, and into pieces, else the browser looks for minutes for good breaks. */
@@ -62,7 +63,7 @@ export function Text({ of, block, whole }) {
   if (!block && !pieced)
     return html`<bdi class="text">${inner}</bdi>${more}`;
   const lines = text.split("\n").length, tall = lines > TALL_LINES || text.length > TALL_CHARACTERS;
-  return html`<pre class=${dense ? "text dense" : "text"} tabindex=${tall ? 0 : null}>${inner}</pre>
+  return html`<pre class=${dense ? "text dense" : "text"} tabindex=${lines > SCROLLS_LINES || text.length > SCROLLS_CHARACTERS ? 0 : null}>${inner}</pre>
     ${tall && html`<p class="size">${count(lines, "line")}, ${count(text.length, "character")}</p>`}<${Legend} of=${marked(list)} />${more}`;
 }
 
