@@ -218,7 +218,8 @@ def test_a_click_meant_for_something_else(home, browser, session):
         # The second click of a double one falls on the card that has come into the place of the first.
         tab.page.evaluate("""first => { const card = () => document.querySelector("article"), was = card();
             new MutationObserver((_, seen) => { if (card() === was) return; seen.disconnect(); clicked++;
-                card().querySelector("button.primary").click(); }).observe(document, {childList: true, subtree: true}); was.querySelector("button.primary").click(); }""")
+                card().querySelector("button.primary").click(); }).observe(document, {childList: true, subtree: true});
+            was.querySelector("button.primary").click(); }""")
         gone(tab, first)
         tab.page.wait_for_selector(SETTLED)
         assert tab.page.evaluate("clicked") == 2 and approval(home, second)["state"] == "pending"

@@ -162,7 +162,8 @@ def test_an_agents_token_signs_nobody_in(home, browser, session, hostile):
             ["GET", "/v1/approvals"], ["GET", `/v1/approvals/${id}`], ["POST", `/v1/approvals/${id}/decide`, {approved: true, seal}],
             ["POST", `/v1/approvals/${id}/resolve`, {}], ["GET", "/v1/events"], ["GET", "/v1/audit"], ["GET", "/v1/bindings"],
             ["GET", "/v1/sessions"], ["GET", "/v1/config"], ["PATCH", "/v1/config", {"approval.confirm": "never"}],
-            ["POST", "/v1/web/code", {}], ["PATCH", "/v1/actions/gated", {enabled: false}], ["POST", "/v1/stop", {}], ["POST", "/v1/vault/lock", {}], ["GET", "/v1/status"]]) all[method + " " + path] =
+            ["POST", "/v1/web/code", {}], ["PATCH", "/v1/actions/gated", {enabled: false}], ["POST", "/v1/stop", {}], ["POST", "/v1/vault/lock", {}],
+            ["GET", "/v1/status"]]) all[method + " " + path] =
             (await fetch(path, {method, headers: {Authorization: `Bearer ${token}`, "Content-Type": "application/json"},
             body: body && JSON.stringify(body)})).status; return all; }""", [ident, seal, session.token])
         assert set(answers.values()) == {403}, answers

@@ -16,23 +16,26 @@ const loadPending = (limit, after = "") => get(`/v1/approvals?status=pending&ord
 /* `now` in its place; `moved` counts what others moved by, `news` is what became of those that left, newest first. */
 function placed({ list, moved, news, ...rest }, now, isMine) {
   const at = list.findIndex(one => one.id === now.id), others = list.filter(one => one.id !== now.id);
+  // One that asks again comes back where it was: ids are in the order of asking.
+  const later = others.findIndex(one => one.id > now.id), to = at >= 0 ? at : later < 0 ? others.length : later;
   if (now.state === "pending")
-    others.splice(at < 0 ? others.length : at, 0, now);
+    others.splice(to, 0, now);
   const left = now.state !== "pending" && (at >= 0 || isMine || news.some(one => one.id === now.id));
   return {
-    ...rest, list: others, moved: moved + (at >= 0 && now.state !== "pending"),
-    news: left ? [now, ...news.filter(one => one.id !== now.id)].slice(0, NEWS_MAX) : news,
+    ...rest, list: others, moved: moved + (now.state === "pending" ? to !== at && to < others.length - 1 : at >= 0),
+    news: now.state === "pending" ? news.filter(one => one.id !== now.id) : left ? [now, ...news.filter(one => one.id !== now.id)].slice(0, NEWS_MAX) : news,
   };
 }
 
 /*
  * The first of those that wait, who has waited longest at the head, so a new one moves nothing. An event names which approval to
- * ask for; many at once are asked for together. `mine`: the ids that were decided here.
+ * ask for; many at once are asked for together. `mine`: the ids that were decided here; of those being decided (`deciding`) the
+ * answer says enough.
  */
 function usePending() {
   const waiting = useWaiting();
   const [state, setState] = useState({ list: null, moved: 0, news: [] });
-  const mine = useRef(new Set()), named = useRef(new Set()), now = useRef();
+  const mine = useRef(new Set()), deciding = useRef(new Set()), named = useRef(new Set()), now = useRef();
   now.current = { ...state, waiting };
 
   const failed = error => setState(before => ({ ...before, error }));
@@ -56,7 +59,7 @@ function usePending() {
       if (!list || ids.length > ONE_BY_ONE)
         load();
       else
-        ids.forEach(id => get(base(id)).then(put, load));
+        ids.forEach(id => get(base(id)).then(one => deciding.current.has(id) || put(one), load));
     };
     load();
     const stop = listen((type, data) => {
@@ -71,7 +74,8 @@ function usePending() {
   }, []);
   const left = state.list ? Math.max(waiting - state.list.length, 0) : 0;
   useEffect(() => { left > 0 && state.list.length < AT_ONCE / 2 && more(); }, [left > 0 && state.list.length]);
-  return { ...state, left, more, put, mine: mine.current };
+  const onDeciding = (id, yes) => yes ? deciding.current.add(id) : deciding.current.delete(id);
+  return { ...state, left, more, put, onDeciding, mine: mine.current };
 }
 
 const News = ({ of, mine }) => html`<div class="news" role="status" aria-live="polite">${of.map(one => html`<p key=${one.id}><${StateBadge} of=${one} />
@@ -86,7 +90,7 @@ function focusNear(index) {
 }
 
 function Waiting() {
-  const { list, moved, news, error, left, more, put, mine } = usePending();
+  const { list, moved, news, error, left, more, put, onDeciding, mine } = usePending();
   const changed = (now, isMine) => {
     if (isMine)
       mine.add(now.id);
@@ -100,7 +104,7 @@ function Waiting() {
     <${Failure} of=${error} />
     <${News} of=${news} mine=${mine} />
     ${list?.length === 0 && !left && html`<${Empty}><b>Nothing waits for you.</b><p>When an agent wants to do something that needs you, it appears here.</p><//>`}
-    ${list?.map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} moved=${moved} />`)}
+    ${list?.map(one => html`<${Card} key=${one.id} of=${one} onChange=${changed} onDeciding=${onDeciding} moved=${moved} />`)}
     ${left > 0 && html`<button type="button" onClick=${more}>Show more (${left.toLocaleString("en")} left)</button>`}`;
 }
 

@@ -6,7 +6,7 @@ import { call } from "./api.js";
 import { marked, parts } from "./text.js";
 import { Badge, Command, Empty, FOLD, Failure, Json, Legend, Notice, Pairs, Text, Time, count, html, isFolded, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
 
-const SETTLE_MS = 400, FIELDS = 40, OPEN_LINES = 24, CONTEXT = 70, ODD_SCAN = 200000;
+const SETTLE_MS = 400, FIELDS = 40, OPEN_LINES = 24, CONTEXT = 70, WORD_MAX = 24, ODD_SCAN = 200000;
 export const WORDS = {
   pending: "waiting for you", approved: "approved", running: "running", completed: "done", failed: "failed", denied: "denied",
   expired: "expired", cancelled: "cancelled", unknown: "outcome unknown",
@@ -39,7 +39,7 @@ function foldsText({ fields, texts, characters }) {
 function Labelled({ pairs, multiline = [], whole }) {
   const shown = whole ? pairs : pairs.slice(0, FIELDS);
   return html`<dl class="fields">${shown.map(([label, text]) => html`<div><dt><${Text} of=${label} /></dt>
-    <dd><${Text} of=${text} whole=${whole} block=${multiline.includes(label) || String(text).includes("\n")} /></dd></div>`)}</dl>
+    <dd>${text === "" ? html`<span class="faint">(empty)</span>` : html`<${Text} of=${text} whole=${whole} block=${multiline.includes(label) || String(text).includes("\n")} />`}</dd></div>`)}</dl>
     ${shown.length < pairs.length && html`<p class="folded">${count(pairs.length - shown.length, "more field is", "more fields are")} not shown.</p>`}`;
 }
 
@@ -84,10 +84,11 @@ function middleOf(before, after) {
     start++;
   while (end < most - start && before.at(-1 - end) === after.at(-1 - end))
     end++;
-  // Not in the middle of a character.
-  while (start > 0 && /[\ud800-\udbff]/.test(before[start - 1]))
+  // Whole words, if they are not too long, and never half a character.
+  const isInside = (a, b) => /\S/.test(a ?? " ") && /\S/.test(b ?? " ");
+  for (let n = 0; start > 0 && (n < WORD_MAX ? isInside(before[start - 1], before[start] ?? after[start]) : /[\ud800-\udbff]/.test(before[start - 1])); n++)
     start--;
-  while (end > 0 && /[\udc00-\udfff]/.test(before[before.length - end]))
+  for (let n = 0; end > 0 && (n < WORD_MAX ? isInside(before.at(-end - 1) ?? after.at(-end - 1), before.at(-end)) : /[\udc00-\udfff]/.test(before.at(-end))); n++)
     end--;
   return { start, end };
 }
@@ -197,7 +198,7 @@ function Deny({ of, busy, onDeny, onBack }) {
 const Ticket = ({ of }) => html`<${Notice}><p>A click is not enough here: what asked for this is not fenced off, so it could click as well as you.
   To approve it, type in a terminal, where the vault’s passphrase is asked for:</p><${Command}>aileron approval approve ${of.id}<//><//>`;
 
-function Decide({ of, onChange, moved, folds, onWhole }) {
+function Decide({ of, onChange, onDeciding, moved, folds, onWhole }) {
   const settled = useSettled(of.seal, moved);
   const [denying, setDenying] = useState(false);
   const [busy, setBusy] = useState(null);
@@ -207,12 +208,15 @@ function Decide({ of, onChange, moved, folds, onWhole }) {
   const decide = async (approved, reason) => {
     setBusy(approved ? "approve" : "deny");
     setError(null);
+    onDeciding?.(of.id, true);
     try {
       onChange(await call("POST", `${base(of.id)}/decide`, { approved, seal: of.seal, ...(reason ? { reason } : {}) }), true);
     } catch (failed) {
       setError(failed);
       if (failed.body?.approval)
         onChange(failed.body.approval);
+    } finally {
+      onDeciding?.(of.id, false);
     }
     setBusy(null);
   };
@@ -256,9 +260,9 @@ function Identity({ of }) {
 
 /*
  * `single`: it is the whole page. `moved` counts what changed places in the list. onChange(approval, mine): it is this now; `mine`
- * when it was decided here.
+ * when it was decided here. onDeciding(id, yes): a decision of this card is under way, or is not any more.
  */
-export function Card({ of, onChange, single, moved }) {
+export function Card({ of, onChange, onDeciding, single, moved }) {
   const [whole, setWhole] = useState(false);
   const heading = single ? "title" : `title-${of.id}`, pending = of.state === "pending";
   const steps = useMemo(() => (of.arguments ?? []).map(step => ({ op: step.op, text: JSON.stringify(step.args, null, 2) ?? "" })), [of.seal, of.arguments]);
@@ -276,7 +280,7 @@ export function Card({ of, onChange, single, moved }) {
     <${Shown} of=${of} whole=${whole} />
     ${steps.length > 0 ? html`<${Arguments} steps=${steps} whole=${whole} />` : !pending && html`<p class="faint">Its arguments are not kept any longer.</p>`}
     <${Identity} of=${of} />
-    ${pending && html`<${Decide} key=${of.seal} of=${of} onChange=${onChange} moved=${moved} folds=${folds} onWhole=${() => setWhole(true)} />`}
+    ${pending && html`<${Decide} key=${of.seal} of=${of} onChange=${onChange} onDeciding=${onDeciding} moved=${moved} folds=${folds} onWhole=${() => setWhole(true)} />`}
     ${!pending && folds && html`<p class="folded">Not shown yet: ${folds}. <button class="link" type="button" onClick=${() => setWhole(true)}>Show everything</button></p>`}
   </article>`;
 }
