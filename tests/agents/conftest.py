@@ -1,16 +1,8 @@
 """Fixtures of the tests that run real agents."""
 import pytest
 
-from tests.rig import paths
 from tests.rig.agents import AGENTS
 from tests.rig.assistant import Mind
-
-
-@pytest.fixture(scope="session")
-def fence():
-    """Launching is half a thing without it."""
-    if b"the fence is not built yet" in paths.CLI.read_bytes():
-        pytest.skip("the fence is not built yet")
 
 
 @pytest.fixture(params=sorted(AGENTS))

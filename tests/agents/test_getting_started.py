@@ -205,7 +205,7 @@ def playwright():
 
 
 @pytest.fixture(scope="module")
-def prefix(built, fence, tmp_path_factory):
+def prefix(built, tmp_path_factory):
     """Aileron as `make install` leaves it."""
     root = tmp_path_factory.mktemp("installed")
     subprocess.run(["meson", "install", "-C", str(paths.BUILD), "--no-rebuild", "--quiet", "--destdir", str(root)], check=True, capture_output=True)

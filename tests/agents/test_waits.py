@@ -4,6 +4,7 @@ All of it runs at once, in threads that start with the first test: a test here o
 """
 import concurrent.futures
 import itertools
+import json
 import time
 
 import pytest
@@ -40,7 +41,7 @@ class Scene:
 
     def approvals(self, status=""):
         found = self.home.api("GET", f"/v1/approvals?limit=1000{status and '&status=' + status}").json()["approvals"]
-        return [each for each in found if self.title in str(each["arguments"])]
+        return [each for each in found if f'"{self.title}"' in json.dumps(each["arguments"])]
 
     def pending(self):
         """The approval of this scene's call, once it is asked for."""
@@ -156,8 +157,14 @@ class Pending(Scene):
         told = pending.json()
         assert told["status"] == "pending_approval" and told["review_url"].endswith(told["approval_id"])
         assert not self.effects()
+        [early] = yield [call("check_action_status", approval_id=told["approval_id"])]
+        assert not early.failed and early.json() == told, early
         self.decide(told["approval_id"])
-        [collected] = yield [call("check_action_status", approval_id=told["approval_id"])]
+        for _ in range(100):
+            [collected] = yield [call("check_action_status", approval_id=told["approval_id"])]
+            if "status" not in collected.json() or collected.json()["status"] != "pending_approval":
+                break
+            time.sleep(0.2)  # approved, and running
         assert not collected.failed and collected.json()["id"], collected
         yield [say("Collected.")]
 
@@ -171,7 +178,7 @@ SCENES = {"late": Late, "denied": Denied, "gave up": GaveUp, "pending": Pending}
 
 
 @pytest.fixture(scope="module")
-def home(built, fence, nginx, ca, workspace):
+def home(built, nginx, ca, workspace):
     workspace.reset()
     made = make_google_home(nginx.connect_to(), ca, workspace)
     # Sessions that were not launched are without a fence; who decides for them is tested elsewhere.

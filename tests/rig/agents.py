@@ -8,7 +8,7 @@ import subprocess
 
 from . import paths
 from .model import ClaudeModel
-from .responses import CodexModel
+from .responses import CodeModel, CodexModel
 
 KEY = "sk-ant-" + "scripted-model-no-account"
 
@@ -100,7 +100,7 @@ class Codex(Agent):
 
     def seed(self):
         (self.user / ".codex").mkdir(exist_ok=True)
-        (self.user / ".codex/config.toml").write_text(f'''model = "scripted"
+        (self.user / ".codex/config.toml").write_text(f'''model = "{self.model.slug}"
 model_provider = "scripted"
 [features]
 plugins = false
@@ -136,4 +136,10 @@ def toml(value):
     return json.dumps(value)
 
 
-AGENTS = {"claude": Claude, "codex": Codex}
+class CodexInCode(Codex):
+    """With one of its own models, which calls tools from JavaScript."""
+
+    start_model = CodeModel
+
+
+AGENTS = {"claude": Claude, "codex": Codex, "codex-code": CodexInCode}
