@@ -192,6 +192,15 @@ def given(home, **more):
     return {"AILERON_SESSION_TOKEN": session["token"], "AILERON_AGENT_SOCKET": str(where)}, session
 
 
+def answer_to(relay, identity, timeout=20):
+    """The answer, and the methods of the notifications before it."""
+    told = []
+    while "method" in (message := relay.receive(timeout)):
+        told.append(message["method"])
+    assert message["id"] == identity
+    return message, told
+
+
 def listens(path):
     with socket.socket(socket.AF_UNIX) as stream:
         return stream.connect_ex(str(path)) == 0
@@ -214,9 +223,8 @@ def test_it_lives_through_a_restart_of_the_daemon(built, probe_folder, hostile_s
                 end()
                 relay.send({"jsonrpc": "2.0", "id": 901, "method": "tools/list"})
                 home.start()
-                assert relay.receive()["method"] == "notifications/tools/list_changed"
-                answer = relay.receive()
-                assert answer["id"] == 901 and len(answer["result"]["tools"]) == 5
+                answer, told = answer_to(relay, 901)
+                assert len(answer["result"]["tools"]) == 5 and "notifications/tools/list_changed" in told
                 result = relay.call("probe", args_of(stdout='{"output":{"ok":true}}'))
                 assert result["structuredContent"] == {"ok": True}
         sessions = home.cli("sessions", "list", "--json", check=0).json()["sessions"]
@@ -235,9 +243,8 @@ def test_a_call_that_a_dying_daemon_took_along(built, probe_folder, hostile_serv
                 "name": "probe_once", "arguments": args_of(envelope("https://slow.test/do/slow/2", "POST"))}})
             wait_for(lambda: hostile.since(mark), "the request")
             crash(home)
-            answer = relay.receive(2)
-            result = answer["result"]
-            assert answer["id"] == "x\u00e9" and result["isError"] is True
+            result = answer_to(relay, "x\u00e9", timeout=2)[0]["result"]
+            assert result["isError"] is True
             text, failure = result["content"][0]["text"], result["structuredContent"]["error"]
             assert "probe_once" in text and "unknown whether this was carried out" in text and "Do not repeat" in text
             assert failure["details"]["outcome"] == "unknown" and result["structuredContent"]["summary"] == text
