@@ -165,6 +165,29 @@ def test_events_reach_the_page(home, browser):
         tab.page.wait_for_selector("text=late riser", timeout=3000)
 
 
+def test_an_address_pasted_over_the_page(home, browser):
+    """Only the fragment changes then: the code is taken all the same, and leaves the address."""
+    with Tab(browser) as tab:
+        tab.page.goto(url_of(home))
+        tab.page.wait_for_selector("text=aileron open")
+        tab.page.evaluate("code => { location.hash = 'code=' + code; }", new_code(home))
+        tab.page.wait_for_selector("nav")
+        assert tab.page.url == url_of(home) + "/"
+        tab.page.goto(url_of(home) + "/approvals/%E0%A4%A")
+        tab.page.wait_for_selector("main [role=alert]")
+        assert tab.complaints == []
+
+
+def test_a_browser_without_shared_workers(home, browser):
+    with Tab(browser) as tab:
+        tab.context.add_init_script("delete globalThis.SharedWorker")
+        tab.page.goto(f"{url_of(home)}/sessions#code={new_code(home)}")
+        tab.page.wait_for_selector("nav")
+        home.api("POST", "/v1/sessions", {"agent": "seen by asking"})
+        tab.page.wait_for_selector("text=seen by asking", timeout=5000)
+        assert tab.complaints == []
+
+
 def test_restart_under_the_page(built, browser):
     made = Home()
     made.start()
@@ -216,9 +239,9 @@ def test_streams_are_few_and_freed(home):
 
 
 def test_many_tabs(home, browser):
-    """Ten tabs share one stream; one that comes without a key gets that of the others, and none outlives them."""
+    """All tabs share one stream; one that comes without a key gets that of the others, and none outlives them."""
     with SignedIn(browser, home, "/sessions") as tab:
-        tabs = [tab.context.new_page() for _ in range(9)]
+        tabs = [tab.context.new_page() for _ in range(2)]
         for page in tabs:
             page.goto(url_of(home) + "/sessions")
             page.wait_for_selector("nav")

@@ -1,8 +1,11 @@
 """Deciding in Chromium, on a real daemon: what the page shows is what waits, and what is clicked is what happens, once."""
+import http.client
+import json
+
 import pytest
 
 from tests.conftest import make_probe_home
-from tests.rig.chromium import CLICK_AT_ONCE, LOOKS, SignedIn, shot
+from tests.rig.chromium import CLICK_AT_ONCE, LOOKS, SignedIn, shot, url_of
 from tests.rig.gated import (Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
                              wait_state)
 from tests.rig.ports import wait_for
@@ -109,8 +112,11 @@ def test_it_changed_under_the_click(home, browser, session, hostile):
     with SignedIn(browser, home, "/approvals") as tab:
         tab.page.wait_for_selector("section[aria-label=Preview]")
         hostile.script("evil.test", "text/200/Dear Anna", path="/look")
+        other = tab.another("/approvals")
+        other.wait_for_selector(SETTLED)
         approve(tab, ident)
         tab.page.wait_for_selector("text=This changed since you looked")
+        other.wait_for_selector("text=This changed since you looked")
         assert effects(hostile, mark) == [] and approval(home, ident)["state"] == "pending"
         assert tab.page.locator(".changes ins").count() == 1
         hostile.script("evil.test", "text/200/Dear Anna", path="/look")
@@ -139,7 +145,24 @@ def test_an_unknown_outcome(home, browser, session, hostile):
         assert approval(home, ident)["resolved_at"]
 
 
-def test_done_before_and_client_gone(home, browser, session):
+def test_the_agent_has_stopped_waiting(home, browser, session, hostile):
+    """The connection of a call that waits is cut: the card says so, a yes still runs it once, and the answer is kept."""
+    mark = hostile.mark()
+    connection = http.client.HTTPConnection("127.0.0.1", int(url_of(home).rsplit(":", 1)[1]), timeout=10)
+    connection.request("POST", "/v1/actions/gated/run", json.dumps({"args": effect("orphan")}),
+                       {"Authorization": f"Bearer {session.token}", "Content-Type": "application/json", "Prefer": "wait=60"})
+    with SignedIn(browser, home, "/approvals") as tab:
+        tab.page.wait_for_selector(SETTLED)
+        assert "has stopped waiting" not in tab.page.inner_text("main")
+        connection.close()
+        tab.page.wait_for_selector("text=has stopped waiting", timeout=3000)
+        ident = approvals(home, "pending")[0]["id"]
+        approve(tab, ident)
+        tab.page.wait_for_selector(".news >> text=done")
+        assert effects(hostile, mark) == ["orphan"] and session.result(ident).status == 200
+
+
+def test_done_before(home, browser, session):
     first = session.ask("gated", effect("twice"))
     decide(home, first)
     wait_state(home, first, "completed")

@@ -85,6 +85,14 @@ function Top({ path, live }) {
     <span class=${"live " + live}>${LIVE[live]}</span></header>`;
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /* While development overrides count, every page says so. */
 function Overrides() {
   const { data } = useLoad("/v1/status", ["vault"]);
@@ -95,7 +103,7 @@ function Shell() {
   const { pathname: path, search, searchParams } = useAddress();
   const [live, setLive] = useState(liveState());
   useEffect(() => listen(type => type === "state" && setLive(liveState())), []);
-  const id = path.startsWith(ONE_APPROVAL) ? decodeURIComponent(path.slice(ONE_APPROVAL.length)) : null;
+  const id = path.startsWith(ONE_APPROVAL) ? decoded(path.slice(ONE_APPROVAL.length)) : null;
   const [, , Current] = PAGES.find(([at]) => at === path) ?? PAGES[0];
   return html`<a class="skip" href="#title">To the page</a><${Top} path=${path} live=${live} /><${Overrides} />
     <main id="main"><div role="status">${live === "away" && html`<${Notice} tone="warn"><p>The daemon does not answer; trying again. If it was stopped:</p>

@@ -198,7 +198,7 @@ function Deny({ of, busy, onDeny, onBack }) {
 const Ticket = ({ of }) => html`<${Notice}><p>A click is not enough here: what asked for this is not fenced off, so it could click as well as you.
   To approve it, type in a terminal, where the vault’s passphrase is asked for:</p><${Command}>aileron approval approve ${of.id}<//><//>`;
 
-function Decide({ of, onChange, onDeciding, moved, folds, onWhole }) {
+function Decide({ of, heading, onChange, onDeciding, moved, folds, onWhole }) {
   const settled = useSettled(of.seal, moved);
   const [denying, setDenying] = useState(false);
   const [busy, setBusy] = useState(null);
@@ -230,9 +230,9 @@ function Decide({ of, onChange, onDeciding, moved, folds, onWhole }) {
     ${error?.status !== 428 && html`<${Failure} of=${error && refusalOf(error)} />`}
     ${folds && html`<p class="folded" role="note">Not shown yet: ${folds}. <button class="link" type="button" onClick=${onWhole}>Show everything</button></p>`}
     <div class="buttons">
-      ${!needsTicket && html`<button class="primary" type="button" disabled=${busy} aria-disabled=${String(!settled)}
+      ${!needsTicket && html`<button class="primary" type="button" disabled=${busy} aria-disabled=${String(!settled)} aria-describedby=${heading}
         onClick=${() => settled && decide(true)}>${busy === "approve" ? "Checking…" : folds ? "Approve without seeing all" : "Approve"}</button>`}
-      ${!denying && html`<button class="danger" ref=${button} type="button" disabled=${busy} onClick=${() => setDenying(true)}>Deny</button>`}
+      ${!denying && html`<button class="danger" ref=${button} type="button" disabled=${busy} aria-describedby=${heading} onClick=${() => setDenying(true)}>Deny</button>`}
     </div>
     ${denying && html`<${Deny} of=${of} busy=${busy} onDeny=${reason => decide(false, reason)} onBack=${back} />`}
   </div>`;
@@ -280,7 +280,7 @@ export function Card({ of, onChange, onDeciding, single, moved }) {
     <${Shown} of=${of} whole=${whole} />
     ${steps.length > 0 ? html`<${Arguments} steps=${steps} whole=${whole} />` : !pending && html`<p class="faint">Its arguments are not kept any longer.</p>`}
     <${Identity} of=${of} />
-    ${pending && html`<${Decide} key=${of.seal} of=${of} onChange=${onChange} onDeciding=${onDeciding} moved=${moved} folds=${folds} onWhole=${() => setWhole(true)} />`}
+    ${pending && html`<${Decide} key=${of.seal} of=${of} heading=${heading} onChange=${onChange} onDeciding=${onDeciding} moved=${moved} folds=${folds} onWhole=${() => setWhole(true)} />`}
     ${!pending && folds && html`<p class="folded">Not shown yet: ${folds}. <button class="link" type="button" onClick=${() => setWhole(true)}>Show everything</button></p>`}
   </article>`;
 }

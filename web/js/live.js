@@ -1,6 +1,7 @@
 /*
  * This tab's end of the event stream: who wants to know of what, and whether the daemon is there.
  */
+const POLL_MS = 3000;
 const listeners = new Set();
 let port = null, state = "new", refused = () => {}, key = null;
 
@@ -23,10 +24,21 @@ function hear(message) {
     listeners.forEach(fn => fn(message.event, message.data));
 }
 
+/* A browser without SharedWorker: everything is asked for anew, now and then. */
+function poll() {
+  state = "live";
+  setInterval(() => listeners.forEach(fn => fn("state", {})), POLL_MS);
+}
+
 /* Resolves to a key that another tab brought, or null. onRefused: the daemon does not know our key. */
 export function connect(own, onRefused) {
   refused = onRefused;
   key = own;
+  if (!globalThis.SharedWorker) {
+    if (state === "new")
+      poll();
+    return Promise.resolve(null);
+  }
   if (!port) {
     port = new SharedWorker("/js/worker.js", { name: "aileron-events" }).port;
     addEventListener("pagehide", () => port.postMessage({ bye: true }));

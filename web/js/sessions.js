@@ -34,11 +34,12 @@ function List({ of }) {
 export function Sessions() {
   const { data, error } = useLoad("/v1/sessions", ["session"]);
   const open = data?.sessions.filter(one => !one.ended_at), ended = data?.sessions.filter(one => one.ended_at);
-  useLayoutEffect(() => { data && location.hash && document.getElementById(location.hash.slice(1))?.scrollIntoView(); }, [Boolean(data)]);
+  const wanted = location.hash.slice(1);
+  useLayoutEffect(() => { data && wanted && document.getElementById(wanted)?.scrollIntoView(); }, [Boolean(data)]);
   return html`<${Page} title="Sessions" count=${open?.length}>
     <${Failure} of=${error} />
     ${open?.length === 0 && html`<${Empty}><b>No agent has a session.</b><p><${Command}>aileron launch --local claude<//></p><//>`}
     ${open && html`<${List} of=${open} />`}
-    ${ended?.length > 0 && html`<details class="ended"><summary>Ended <span class="faint">${ended.length}</span></summary><${List} of=${ended} /></details>`}
+    ${ended?.length > 0 && html`<details class="ended" open=${ended.some(one => one.id === wanted)}><summary>Ended <span class="faint">${ended.length}</span></summary><${List} of=${ended} /></details>`}
   <//>`;
 }

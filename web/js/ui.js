@@ -137,10 +137,8 @@ export function useLoad(path, events = []) {
     let timer = null;
     load();
     const stop = listen(type => {
-      if (type === "state" || events.includes(type)) {
-        clearTimeout(timer);
-        timer = setTimeout(load, 50);
-      }
+      if (type === "state" || events.includes(type))
+        timer ??= setTimeout(() => { timer = null; load(); }, 50);
     });
     return () => { stop(); clearTimeout(timer); current.current = null; };
   }, [path]);
