@@ -103,14 +103,35 @@ const struct command COMMAND_VAULT_STATUS = {
     .run = run_status,
 };
 
+/* What is open now can be used by whoever decides: if that is everybody, it is said here and not in the status alone. */
+static void note_open_approvals(struct cli *cli)
+{
+    CLEANUP(cli_answer_free) struct cli_answer answer = { 0 };
+    const json_t *setting;
+    size_t i;
+
+    if (cli_try(cli, "GET", "/v1/config", NULL, &answer, NULL) < 0)
+        return;
+    json_array_foreach(json_object_get(answer.json, "settings"), i, setting)
+    {
+        const char *key = json_get_str(setting, "key"), *value = json_get_str(setting, "value");
+
+        if (key && value && !strcmp(key, "approval.confirm") && !strcmp(value, "never"))
+            cli_note("aileron: approvals need no passphrase, for approval.confirm is never. If you did not set that: "
+                     "aileron config set approval.confirm auto");
+    }
+}
+
 static int run_unlock(struct cli *cli)
 {
     bool opened = false;
     int code = cli_unlock(cli, UNLOCK_ONLY, NULL, &opened);
 
-    if (!code)
-        cli_note(opened ? "aileron: the vault is unlocked" : "aileron: the vault was unlocked already");
-    return code;
+    if (code)
+        return code;
+    cli_note(opened ? "aileron: the vault is unlocked" : "aileron: the vault was unlocked already");
+    note_open_approvals(cli);
+    return CODE_DONE;
 }
 
 const struct command COMMAND_VAULT_UNLOCK = {

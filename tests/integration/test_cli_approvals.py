@@ -326,7 +326,7 @@ def test_nobody_does_away_with_the_passphrase_without_it(home, open_session, hos
     time.sleep(1.2)
     assert home.cli("config", "set", "approval.confirm", "auto", check=0).out == "approval.confirm = auto\n"
     home.cli("config", "set", "approval.confirm", "never", check=0)
-    assert "approvals need no passphrase" in home.cli("status", check=0).out
+    assert "approvals need no passphrase" in home.cli("status", check=0).out and "approvals need no passphrase" in home.unlock().err
     assert home.api("PATCH", "/v1/config", {"approval.confirm": None}).status == 200
     assert decide(home, ident).status == 428
     home.cli("approval", "deny", ident, check=0)
