@@ -59,6 +59,16 @@ struct audit_query {
     const char *before;                             /* id: only older ones */
     size_t limit;                                   /* 1 to 1000 */
 };
+/*
+ * A search in steps, for who has other things to do: each reads about `bytes` of the files, 1 when there is more to read, 0 with the
+ * events when it is done. The files may grow or go meanwhile; what was appended since it began is not found.
+ */
+struct audit_search;
+/* The query's texts are borrowed while it lives. -EINVAL: not a query. */
+int audit_search_new(const char *dir, const struct audit_query *query, struct audit_search **ret_search, struct err *err);
+int audit_search_step(struct audit_search *search, size_t bytes, json_t **ret_events, struct err *err);
+void audit_search_free(struct audit_search *search);
+DEFINE_CLEANUP_PTR(struct audit_search, audit_search_free)
 /* Newest first; reads files from their ends. JSON array of the events as stored. New reference. */
 int audit_find(const char *dir, const struct audit_query *query, json_t **ret_events, struct err *err);
 /* One event by id or by a unique suffix of at least 6 characters: 0, -ENOENT, -EINVAL too short, -EEXIST several. */

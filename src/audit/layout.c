@@ -67,13 +67,11 @@ static bool read_prev(const char *text, size_t len, struct audit_line *line)
     return audit_is_hex(line->prev, AUDIT_PREV_LEN);
 }
 
-bool audit_line_read(const char *text, size_t len, struct audit_line *ret_line)
+static bool read_head(struct audit_cursor *at, struct audit_line *ret_line)
 {
-    struct audit_cursor cursor = { text, text + len };
-    struct audit_line line = { 0 };
+    struct audit_cursor cursor = *at;
+    struct audit_line line = *ret_line;
 
-    if (len >= AUDIT_LINE_MAX || !read_prev(text, len, &line))
-        return false;
     if (!audit_take(&cursor, "{\"seq\":") || !audit_take_number(&cursor, &line.seq))
         return false;
     if (!audit_take(&cursor, ",\"audit_id\":\"") || !audit_take_text(&cursor, FIELD_MAX, &line.id) ||
@@ -86,7 +84,32 @@ bool audit_line_read(const char *text, size_t len, struct audit_line *ret_line)
         return false;
     if (audit_take(&cursor, ",\"session_id\":\"") && !audit_take_text(&cursor, FIELD_MAX, &line.session))
         return false;
-    if (!audit_take(&cursor, ",\"actor\":{\"type\":\"") || cursor.at >= line.prev || memchr(text, '\0', len))
+    if (!audit_take(&cursor, ",\"actor\":{\"type\":\""))
+        return false;
+    *at = cursor;
+    *ret_line = line;
+    return true;
+}
+
+bool audit_line_read_head(const char *text, size_t len, struct audit_line *ret_line)
+{
+    struct audit_cursor cursor = { text, text + len };
+    struct audit_line line = { 0 };
+
+    if (len >= AUDIT_LINE_MAX || !read_head(&cursor, &line))
+        return false;
+    *ret_line = line;
+    return true;
+}
+
+bool audit_line_read(const char *text, size_t len, struct audit_line *ret_line)
+{
+    struct audit_cursor cursor = { text, text + len };
+    struct audit_line line = { 0 };
+
+    if (len >= AUDIT_LINE_MAX || !read_prev(text, len, &line) || !read_head(&cursor, &line))
+        return false;
+    if (cursor.at >= line.prev || memchr(text, '\0', len))
         return false;
     *ret_line = line;
     return true;

@@ -32,5 +32,7 @@ int audit_line_write(
     struct buf *out, uint64_t seq, const char *id, const char *timestamp, const struct audit_event *event, const char *prev);
 /* Finds the fields in a line without its newline; false when the layout is not ours. What lies between actor and prev is not looked at. */
 bool audit_line_read(const char *text, size_t len, struct audit_line *ret_line);
+/* Only what stands before the actor, without a look at the rest: `prev` is NULL. For who looks at many and takes few. */
+bool audit_line_read_head(const char *text, size_t len, struct audit_line *ret_line);
 
 #endif

@@ -118,6 +118,87 @@ static void test_queries(void **state)
     assert_int_equal(audit_find(f->log_dir, &absent, &events, NULL), -ENOENT);
 }
 
+/* In steps of any size the same is found, over files, with a limit, and nothing is found twice. */
+static void test_in_steps(void **state)
+{
+    struct log_fixture *f = *state;
+    struct err err = ERR_INIT;
+
+    assert_false(log_open_again(f));
+    for (int day = 0; day < 3; day++)
+        log_append_many(f, 1795435200000 + day * INT64_C(86400000), 40);
+    for (size_t bytes = 0; bytes < 3000; bytes += 37)
+        for (size_t limit = 1; limit <= 201; limit += 100) {
+            const struct audit_query query = { .type = "daemon.*", .limit = limit };
+            CLEANUP_PTR(audit_search_free) struct audit_search *search = NULL;
+            CLEANUP_JSON json_t *events = NULL;
+            CLEANUP_JSON json_t *whole = NULL;
+            size_t steps = 1;
+
+            assert_int_equal(audit_search_new(f->log_dir, &query, &search, &err), 0);
+            while (audit_search_step(search, bytes, &events, &err) == 1)
+                steps++;
+            assert_int_equal(audit_find(f->log_dir, &query, &whole, &err), 0);
+            assert_true(json_equal(events, whole));
+            assert_int_equal(json_array_size(events), limit < 120 ? limit : 120);
+            assert_true(limit == 1 || steps > 5);
+        }
+    /* One that is given up holds nothing. */
+    struct audit_search *search = NULL;
+    const struct audit_query query = { .class = "network_error", .limit = 10 };
+    json_t *events = NULL;
+    assert_int_equal(audit_search_new(f->log_dir, &query, &search, &err), 0);
+    assert_int_equal(audit_search_step(search, 1, &events, &err), 1);
+    audit_search_free(search);
+}
+
+/* A line whose end is none of ours is passed over, whatever its beginning says. */
+static void test_a_half_known_line(void **state)
+{
+    static const char line[] =
+        "{\"seq\":1,\"audit_id\":\"aud_01KB0000000000000000000000\",\"timestamp\":\"2026-11-23T12:00:00.000Z\",\"event_type\":"
+        "\"daemon.started\",\"actor\":{\"type\":\"service\",\"id\":\"x\"},\"payload\":{},\"prev\":\"sha256:short\"}\n";
+    struct log_fixture *f = *state;
+    const struct audit_query query = { .type = "daemon.started", .limit = 10 };
+    CLEANUP_JSON json_t *events = NULL;
+    struct err err = ERR_INIT;
+
+    assert_false(log_open_again(f));
+    log_write(f, "audit-2026-11-23.jsonl", line, sizeof line - 1);
+    assert_int_equal(audit_find(f->log_dir, &query, &events, &err), 0);
+    assert_int_equal(json_array_size(events), 0);
+    assert_int_equal(audit_get(f->log_dir, "01KB0000000000000000000000", &events, &err), -ENOENT);
+}
+
+/* Every piece of a line is found in it, in any case of its letters, and nothing else is. */
+static void test_any_text(void **state)
+{
+    struct log_fixture *f = *state;
+    struct err err = ERR_INIT;
+    size_t len = 0;
+
+    assert_false(log_open_again(f));
+    log_append(f, 1795435200000);
+    CLEANUP_FREE char *line = log_read(f, "audit-2026-11-23.jsonl", &len);
+    for (size_t at = 0; at + 1 < len; at++)
+        for (size_t size = 1; size < 40 && at + size < len; size += 1 + size / 2) {
+            struct audit_query query = { .limit = 10 };
+            CLEANUP_JSON json_t *events = NULL;
+            char text[64] = "";
+
+            memcpy(text, line + at, size);
+            for (size_t i = 0; i < size; i++)
+                text[i] = (char) (i % 2 ? toupper(text[i]) : tolower(text[i]));
+            query.text = text;
+            assert_int_equal(audit_find(f->log_dir, &query, &events, &err), 0);
+            assert_int_equal(json_array_size(events), 1);
+            json_decref(TAKE_PTR(events));
+            text[size] = '~';
+            assert_int_equal(audit_find(f->log_dir, &query, &events, &err), 0);
+            assert_int_equal(json_array_size(events), 0);
+        }
+}
+
 static void test_get_by_suffix(void **state)
 {
     struct log_fixture *f = *state;
@@ -213,6 +294,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(test_empty_log),
         LOG_TEST(test_queries),
+        LOG_TEST(test_in_steps),
+        LOG_TEST(test_a_half_known_line),
+        LOG_TEST(test_any_text),
         LOG_TEST(test_get_by_suffix),
         LOG_TEST(test_several_with_one_suffix),
         LOG_TEST(test_readers_agree),

@@ -1,6 +1,6 @@
 /*
- * The audit log over the API. Queries read from the files' ends; verifying reads
- * everything and therefore runs in a child of this same program.
+ * The audit log over the API. Queries read from the files' ends, and what is rare a piece in each turn of the
+ * loop; verifying reads everything and therefore runs in a child of this same program.
  */
 #include "broker/broker.h"
 
@@ -19,8 +19,12 @@
 
 #include "base/banned.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
+#define LIMIT_DEFAULT   100
+#define LIMIT_MAX       1000
+
+#define SEARCHING_MAGIC 0x73656172u
+#define TURN_BYTES      ((size_t) 4 * 1024 * 1024) /* of the log in one turn: a few milliseconds */
+#define SEARCHES_MAX    8
 
 static char *audit_dir(const struct broker *broker)
 {
@@ -77,9 +81,81 @@ static const char *unknown_key(const json_t *query)
     return NULL;
 }
 
+/* A search that takes more than one turn of the loop: what it asks for, and who waits for it. */
+struct searching {
+    uint32_t magic;
+    json_t *query; /* holds the texts of `search` */
+    struct audit_search *search;
+    struct loop_timer *timer;
+    struct api_reply *reply;
+    unsigned *under_way;
+};
+
+static struct api_reply *searching_free(struct searching *searching)
+{
+    struct api_reply *reply = TAKE_PTR(searching->reply);
+
+    --*searching->under_way;
+    audit_search_free(searching->search);
+    loop_timer_free(searching->timer);
+    json_decref(searching->query);
+    api_reply_on_gone(reply, NULL, NULL);
+    searching->magic = 0;
+    free(searching);
+    return reply;
+}
+
+static void on_searcher_gone(void *userdata)
+{
+    api_reply_send(searching_free(MAGIC_CAST(struct searching, userdata, SEARCHING_MAGIC)), 0, NULL);
+}
+
+static void answer_found(int r, json_t *events, const struct err *err, struct api_reply *reply)
+{
+    if (r < 0)
+        api_reply_error(reply, r == -EINVAL || r == -ENOENT ? 400 : 500, "audit_unreadable", err->message, err->hint);
+    else
+        api_reply_send(reply, 200, json_pack("{s:o}", "events", events));
+}
+
+static void on_search_turn(void *userdata)
+{
+    struct searching *searching = MAGIC_CAST(struct searching, userdata, SEARCHING_MAGIC);
+    json_t *events = NULL;
+    struct err err = ERR_INIT;
+    int r = audit_search_step(searching->search, TURN_BYTES, &events, &err);
+
+    if (r == 1)
+        loop_timer_set(searching->timer, 0);
+    else
+        answer_found(r, events, &err, searching_free(searching));
+}
+
+/* Goes on with it in later turns. */
+static void search_on(struct broker *broker, struct audit_search *search, const json_t *query, struct api_reply *reply)
+{
+    struct searching *searching = broker->searches < SEARCHES_MAX ? calloc(1, sizeof *searching) : NULL;
+
+    if (!searching || loop_timer_new(broker->loop, on_search_turn, searching, &searching->timer) < 0) {
+        free(searching);
+        audit_search_free(search);
+        api_reply_error(reply, 429, "busy", "too many searches of the audit log are under way", "wait for one of them to end");
+        return;
+    }
+    searching->magic = SEARCHING_MAGIC;
+    searching->search = search;
+    searching->query = json_incref((json_t *) query);
+    searching->reply = reply;
+    searching->under_way = &broker->searches;
+    broker->searches++;
+    api_reply_on_gone(reply, on_searcher_gone, searching);
+    loop_timer_set(searching->timer, 0);
+}
+
 void api_audit_list(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
     CLEANUP_FREE char *dir = audit_dir(broker);
+    CLEANUP_PTR(audit_search_free) struct audit_search *search = NULL;
     struct audit_query query = { 0 };
     json_t *events = NULL;
     struct err err = ERR_INIT;
@@ -93,11 +169,13 @@ void api_audit_list(struct broker *broker, const struct api_request *request, st
         api_reply_error(reply, 400, "bad_request", message, "times are RFC 3339, limit is 1 to 1000");
         return;
     }
-    int r = audit_find(dir, &query, &events, &err);
-    if (r < 0)
-        api_reply_error(reply, r == -EINVAL || r == -ENOENT ? 400 : 500, "audit_unreadable", err.message, err.hint);
+    int r = audit_search_new(dir, &query, &search, &err);
+    if (r == 0)
+        r = audit_search_step(search, TURN_BYTES, &events, &err);
+    if (r == 1)
+        search_on(broker, TAKE_PTR(search), request->query, reply);
     else
-        api_reply_send(reply, 200, json_pack("{s:o}", "events", events));
+        answer_found(r, events, &err, reply);
 }
 
 void api_audit_get(struct broker *broker, const struct api_request *request, struct api_reply *reply)

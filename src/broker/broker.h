@@ -57,6 +57,7 @@ struct broker {
     struct keeper_link *keeper;
     struct keeper_events *keeper_events;
     unsigned callbacks; /* GET /oauth2/callback under way */
+    unsigned searches;  /* GET /v1/audit under way for more than a turn */
     unsigned locking;   /* POST /v1/vault/lock under way: the lock that follows is a person's */
     struct cache *cache;
     struct pool *pool;

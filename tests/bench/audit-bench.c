@@ -184,6 +184,16 @@ static double find_ms(void)
     return (now_us() - start) / 1e3;
 }
 
+/* What nothing matches is the hard case: all is read. */
+static double filter_ms(const struct audit_query *query)
+{
+    CLEANUP_JSON json_t *events = NULL;
+    double start = now_us();
+
+    require(audit_find(log_dir, query, &events, NULL) == 0 && json_array_size(events) == 0, "cannot find nothing");
+    return (now_us() - start) / 1e3;
+}
+
 static double verify_s(size_t count)
 {
     struct audit_verdict verdict;
@@ -246,6 +256,44 @@ static void measure_reads(size_t count, const char *shown)
     print(&(struct figure){ what, "s", "< 3 s", "SHA-256 of the same bytes in one piece", verify, hash, ROUNDS });
 }
 
+static double read_all_ms(void)
+{
+    static char chunk[128 * 1024];
+    double start = now_us();
+
+    for (int64_t day = 0; day < DAYS; day++) {
+        CLEANUP_CLOSE int fd = open_day(day);
+
+        while (read(fd, chunk, sizeof chunk) > 0)
+            continue;
+    }
+    return (now_us() - start) / 1e3;
+}
+
+static void measure_filters(const char *shown, const char *budget)
+{
+    static const struct {
+        const char *name;
+        struct audit_query query;
+    } filters[] = {
+        { "type", { .type = "approval.denied", .limit = 100 } },
+        { "session", { .session = "ses_01KB0000000000000000000001", .limit = 100 } },
+        { "class", { .class = "network_error", .limit = 100 } },
+        { "text", { .text = "nothing holds this", .limit = 100 } },
+    };
+    double filter[ROUNDS], reading[ROUNDS];
+    char what[80];
+
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        for (size_t k = 0; k < ROUNDS; k++) {
+            filter[k] = filter_ms(&filters[i].query);
+            reading[k] = read_all_ms();
+        }
+        snprintf(what, sizeof what, "audit: by a %s that none of %s has", filters[i].name, shown);
+        print(&(struct figure){ what, "ms", budget, "read(2) of all", filter, reading, ROUNDS });
+    }
+}
+
 int main(int argc, char **argv)
 {
     bool quick = argc > 1 && !strcmp(argv[1], "--quick");
@@ -258,5 +306,12 @@ int main(int argc, char **argv)
     snprintf(log_dir, sizeof log_dir, "%s/audit", dir);
     measure_appends(count);
     measure_reads(count, quick ? "20,000" : "1,000,000");
+    measure_filters(quick ? "20,000" : "1,000,000", "");
+    require(quick || file_remove_tree(AT_FDCWD, log_dir) == 0, "cannot remove the log");
+    if (quick)
+        return 0;
+    /* What a page filters in. */
+    measure_appends(100000);
+    measure_filters("100,000", "< 200 ms");
     return 0;
 }

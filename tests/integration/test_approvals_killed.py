@@ -54,7 +54,7 @@ def test_a_thousand_wait_and_sixteen_run(killed_home, hostile):
     assert {ident: one["seal"] for ident, one in after.items()} == {ident: one["seal"] for ident, one in before.items()}
     assert all(after[ident]["arguments"] == before[ident]["arguments"] for ident in names)
     assert set(listed(killed_home, "unknown")) == set(under_way)
-    for ident, name in zip(under_way, hanging):
+    for ident in under_way:
         answer = sessions[0].result(ident)
         assert answer.status == 502 and answer.json()["error"]["details"]["outcome"] == "unknown"
         assert decide(killed_home, ident).status == 409
