@@ -97,7 +97,7 @@ static void hear(int fd, const char *text)
 
 static void test_both_ways(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"ping\"}\n");
@@ -110,7 +110,7 @@ static void test_both_ways(void **state)
 
 static void test_end_of_input_waits_for_answers(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"slow\"}\n");
@@ -126,7 +126,7 @@ static void test_end_of_input_waits_for_answers(void **state)
 
 static void test_end_of_input_does_not_wait_for_ever(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"never\"}\n");
@@ -136,7 +136,7 @@ static void test_end_of_input_does_not_wait_for_ever(void **state)
 
 static void test_agent_that_went_is_seen(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.agent_in[1], "{\"id\":1,\"method\":\"x\"}\n");
@@ -148,7 +148,7 @@ static void test_agent_that_went_is_seen(void **state)
 /* Its last whole words are delivered, half a word is not. */
 static void test_a_new_daemon_goes_on(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.agent_in[1], "{\"id\":0,\"method\":\"initialize\"}\n");
@@ -177,7 +177,7 @@ static void test_a_new_daemon_goes_on(void **state)
 
 static void test_an_unknown_token_is_the_end(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
 
     start(&scene);
     say(scene.daemon, "{\"id\":null,\"error\":{\"code\":-32001,\"message\":\"unknown or ended session\"}}\n");
@@ -230,7 +230,7 @@ static void *write_much(void *userdata)
 /* More than every buffer on the way holds, through a reader that is slow at first. */
 static void test_much_arrives_whole(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
     pthread_t writer, echoer;
     static char got[MUCH];
     size_t len = 0;
@@ -256,7 +256,7 @@ static void test_much_arrives_whole(void **state)
 /* A line that has no end costs one complaint, not memory. */
 static void test_an_endless_line(void **state)
 {
-    struct scene scene;
+    struct scene scene = { .daemon = -1 };
     static char much[64 * 1024];
 
     start(&scene);

@@ -64,9 +64,9 @@ struct evhttp_request *exchange_http(const struct exchange *exchange)
     return exchange->http;
 }
 
-const char *exchange_method(const struct exchange *exchange)
+const char *exchange_method_of(struct evhttp_request *http)
 {
-    switch (evhttp_request_get_command(exchange->http)) {
+    switch (evhttp_request_get_command(http)) {
     case EVHTTP_REQ_GET:
         return "GET";
     case EVHTTP_REQ_POST:
@@ -78,6 +78,11 @@ const char *exchange_method(const struct exchange *exchange)
     default:
         return "other";
     }
+}
+
+const char *exchange_method(const struct exchange *exchange)
+{
+    return exchange_method_of(exchange->http);
 }
 
 const char *exchange_header(const struct exchange *exchange, const char *name)

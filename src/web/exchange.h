@@ -20,6 +20,7 @@ struct exchange *exchange_new(struct evhttp_request *http);
 struct evhttp_request *exchange_http(const struct exchange *exchange);
 /* "GET", "POST", "PATCH", "DELETE"; "other" */
 const char *exchange_method(const struct exchange *exchange);
+const char *exchange_method_of(struct evhttp_request *http);
 /* NULL when there is none. Borrowed. */
 const char *exchange_header(const struct exchange *exchange, const char *name);
 /* The request's body, "" without one. Borrowed. */

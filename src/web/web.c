@@ -195,22 +195,6 @@ static void on_client_gone(void *userdata)
 
 /* ---- reading a request ---- */
 
-static const char *method_name(struct evhttp_request *http)
-{
-    switch (evhttp_request_get_command(http)) {
-    case EVHTTP_REQ_GET:
-        return "GET";
-    case EVHTTP_REQ_POST:
-        return "POST";
-    case EVHTTP_REQ_PATCH:
-        return "PATCH";
-    case EVHTTP_REQ_DELETE:
-        return "DELETE";
-    default:
-        return "other";
-    }
-}
-
 static const char *header(struct evhttp_request *http, const char *name)
 {
     return evhttp_find_header(evhttp_request_get_input_headers(http), name);
@@ -457,7 +441,7 @@ static void on_request(struct evhttp_request *http, void *userdata)
     }
     if (serve_asset(door, http, path))
         return;
-    enum route_match match = route_find(method_name(http), path, &route, name, allow, sizeof(allow));
+    enum route_match match = route_find(exchange_method_of(http), path, &route, name, allow, sizeof(allow));
     bool known = identify(door, http, &request);
     if (!known && !(match == ROUTE_FOUND && route->who == ROUTE_OPEN)) {
         send_error(http, 401, "unauthorized", "no or an unknown credential");

@@ -11,10 +11,13 @@ import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.conftest import make_probe_home
 from tests.rig import paths
+from tests.rig.gated import action_text
 from tests.rig.ports import wait_for
 from tests.rig.probing import args_of, envelope
 from tests.rig.puppet import PuppetHome
+from tests.rig.relay import Relay
 from tests.rig.streamable import EVENTS, JSON, Streamable
 
 PING = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
@@ -168,6 +171,32 @@ def test_streams_are_counted(probe_home):
     wait_for(lambda: client.ask("GET").status == 200, "a place")
     for reply in held:
         reply.close()
+
+
+def test_a_long_list_comes_in_pages(built, probe_folder, hostile_server, ca):
+    """Over both doors; the official client turns the pages by itself."""
+    home = make_probe_home(probe_folder, hostile_server, ca)
+    try:
+        folder = home.base / "many"
+        folder.mkdir()
+        for number in range(230):
+            name = f"once-{number:03}"
+            (folder / f"{name}.md").write_text(action_text("once").replace('name = "once"', f'name = "{name}"'))
+        home.cli("action", "add", "--local", folder, check=0)
+        client, found, sizes, cursor = Streamable(home), [], [], None
+        while not sizes or cursor:
+            page = client.request("tools/list", {"cursor": cursor} if cursor else {}).json()["result"]
+            found += [tool["name"] for tool in page["tools"]]
+            sizes.append(len(page["tools"]))
+            cursor = page.get("nextCursor")
+        assert sizes == [100, 100, 35] and len(set(found)) == 235
+        with Relay(home) as relay:
+            first = relay.request("tools/list")["result"]
+            second = relay.request("tools/list", {"cursor": first["nextCursor"]})["result"]
+            assert [tool["name"] for tool in first["tools"] + second["tools"]] == found[:200]
+            assert relay.request("tools/list", {"cursor": "bm9wZQ"})["error"]["code"] == -32602
+    finally:
+        home.close()
 
 
 def test_a_call_is_cancelled_by_another_request(client, probe_home):
