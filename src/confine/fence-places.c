@@ -33,6 +33,8 @@ static const char *const known[] = {
     "/tmp/aileron-%u",
     /* what starts programs for who asks */
     "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/io.systemd.*", "/run/snapd*.socket", "~/.emacs.d/server",
+    /* the background servers of Claude Code and Codex, which run what a session asks for */
+    "/tmp/cc-daemon-%u", "/tmp/codex-daemon-%u",
     /* containers and virtual machines */
     "/run/docker*", "/run/containerd", "/run/podman", "/run/crio", "/run/buildkit", "/run/k3s", "/run/libvirt",
     "/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket", "/var/lib/incus/unix.socket", "~/.docker/run",
@@ -141,7 +143,7 @@ static void add_pattern(struct places *places, const char *pattern)
 /* Who comes later uses these folders, and whoever made them first; so they exist before, empty, as their users make them. */
 static void make_folders(void)
 {
-    static const char *const folders[] = { "/tmp/tmux-%u", "/tmp/aileron-%u" };
+    static const char *const folders[] = { "/tmp/tmux-%u", "/tmp/aileron-%u", "/tmp/cc-daemon-%u", "/tmp/codex-daemon-%u" };
 
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         CLEANUP_FREE char *path = fill_in(folders[i]);

@@ -491,6 +491,31 @@ def test_tmux(fenced, early):
         tmux(home, "-L", own, "kill-server")
 
 
+@pytest.mark.parametrize("name", ["cc-daemon", "codex-daemon"])
+def test_background_servers_of_agents(fenced, name):
+    """Claude Code's and Codex's, that start when the fence is up already: they run outside what a session asks for."""
+    folder = pathlib.Path(f"/tmp/{name}-{fenced.home.uid or 0}")
+    inside = fenced.home.base / "later.py"
+    inside.write_text(tell(connect(folder / "aileron-test.sock")))
+    for options, said in ((["--no-fence"], "reached"), ([], "held")):
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+        up, go = fenced.home.project / "up", fenced.home.project / "go"
+        script = f"touch up; while ! test -e go; do sleep 0.05; done; exec {PYTHON} {inside}"
+        process = fenced.popen(script, *options, stdout=subprocess.PIPE)
+        wait_for(up.exists, "the agent", 10)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fenced.home.own(folder)
+        door = Listener(folder / "aileron-test.sock", fenced.home.uid)
+        try:
+            go.touch()
+            assert process.communicate(timeout=30)[0].strip().startswith(said)
+        finally:
+            door.close()
+            for path in (door.address, up, go):
+                path.unlink(missing_ok=True)
+
+
 def test_browser_profiles_are_hidden(fenced):
     profile = fenced.home.base / "user/.config/chromium/Default"
     profile.mkdir(parents=True, exist_ok=True)
