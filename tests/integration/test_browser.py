@@ -78,7 +78,7 @@ def test_another_page_cannot_finish_a_flow(played, flow, at_standin, hostile):  
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_how_the_pages_look(played, flow, at_standin, tmp_path, look):  # noqa: F811
+def test_how_the_pages_look(played, flow, at_standin, look):  # noqa: F811
     """No scroll bar to the side, enough contrast, one heading; AILERON_TEST_SCREENSHOTS=DIR keeps the pictures."""
     browser = played.browser
     bound = flow(played, *setup_args(f"look-{look}"))
@@ -90,7 +90,7 @@ def test_how_the_pages_look(played, flow, at_standin, tmp_path, look):  # noqa: 
     for name, url in pages.items():
         with Tab(at_standin, **LOOKS[look]) as tab:
             tab.page.goto(url)
-            shot(tab, f"{name}-{look}", tmp_path)
+            shot(tab, f"{name}-{look}")
             width = tab.page.evaluate("document.documentElement.scrollWidth")
             assert width <= LOOKS[look]["viewport"]["width"], f"{name} is {width} wide"
             assert tab.page.locator("h1").count() == 1 and tab.page.title()

@@ -48,7 +48,7 @@ def gone(tab, ident):
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_approve(home, browser, session, hostile, look, tmp_path):
+def test_approve(home, browser, session, hostile, look):
     """In each look: who asks, for what; the click runs it once; the page follows it to its end."""
     mark = hostile.mark()
     ident = session.ask("gated", {**effect(f"click {look}"), "note": "two dates\nfor the offsite"})
@@ -60,7 +60,7 @@ def test_approve(home, browser, session, hostile, look, tmp_path):
                      '"note": "two dates'):
             assert part in said, part
         assert tab.page.title() == "(1) Approvals · Aileron"
-        shot(tab, f"web-approval-{look}", tmp_path)
+        shot(tab, f"web-approval-{look}")
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= LOOKS[look]["viewport"]["width"]
         assert effects(hostile, mark) == []
         approve(tab, ident)
@@ -71,7 +71,7 @@ def test_approve(home, browser, session, hostile, look, tmp_path):
         tab.page.click(".news a")
         tab.page.wait_for_selector("text=It was done, once.")
         assert tab.page.locator("button.primary").count() == 0
-        shot(tab, f"web-approved-{look}", tmp_path)
+        shot(tab, f"web-approved-{look}")
         assert tab.complaints == []
 
 
@@ -281,7 +281,7 @@ def test_restart_under_the_page(home, browser, session, hostile):
 # --- hostile and large
 
 
-def test_hostile_strings(home, browser, hostile, tmp_path):
+def test_hostile_strings(home, browser, hostile):
     session = Session(home, HOSTILE, folder="/x/<script>alert(2)</script>", confinement="fence")
     ident = session.ask("gated", {**effect("hostile"), "note": HOSTILE + "\n" * 60 + "after the gap"})
     with SignedIn(browser, home, "/approvals") as tab:
@@ -294,7 +294,7 @@ def test_hostile_strings(home, browser, hostile, tmp_path):
             assert part in said, part
         assert one.locator("img, script, dd b").count() == 0
         assert "\u0430" in one.locator(".mark.posing").all_inner_texts()
-        shot(tab, "web-hostile", tmp_path)
+        shot(tab, "web-hostile")
         decide(home, ident, approved=False)
         assert tab.complaints == []
 
@@ -365,3 +365,17 @@ def test_keyboard_alone(home, browser, session, hostile):
         assert effects(hostile, mark) == ["by key"]
 
 
+
+
+def test_what_is_forgotten(home, browser, session):
+    """A day after the answer was collected nothing of the card is left but its end; here the daemon's answer is played."""
+    ident = session.ask("gated", effect("forgotten"))
+    kept = {key: value for key, value in approval(home, ident).items() if key in ("id", "session_id", "seal", "requested_at", "review_url")}
+    played = {**kept, "state": "completed", "needs_ticket": False, "client_gone": False, "collected_at": "2026-01-01T00:00:00.000Z"}
+    with SignedIn(browser, home, "/sessions") as tab:
+        tab.page.route(f"**/v1/approvals/{ident}", lambda route: route.fulfill(json=played))
+        tab.follow(f"/approvals/{ident}")
+        tab.page.wait_for_selector("text=What it was about is not kept any longer")
+        said = tab.page.inner_text("main")
+        assert f"Approval …{ident[-8:]}" in said and "It was done, once." in said and "What the agent gave" not in said
+        assert tab.complaints == []

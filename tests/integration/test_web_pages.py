@@ -39,7 +39,7 @@ def test_pages_show_what_is(home, browser):
         assert tab.complaints == []
 
 
-def test_hostile_strings(home, browser, tmp_path):
+def test_hostile_strings(home, browser):
     home.api("POST", "/v1/sessions", {"agent": HOSTILE, "folder": "/x/<script>alert(2)</script>"})
     with SignedIn(browser, home, "/sessions") as tab:
         tab.page.on("dialog", lambda dialog: tab.complaints.append(dialog.message))
@@ -48,7 +48,7 @@ def test_hostile_strings(home, browser, tmp_path):
         marks = tab.page.locator("h2 .mark").all_inner_texts()
         assert marks == ["U+202E", "U+200B", "\u0430", "\u0430"]
         assert "\u202e" not in tab.page.inner_text("main") and "\u200b" not in tab.page.inner_text("main")
-        shot(tab, "web-hostile", tmp_path)
+        shot(tab, "web-hostile")
         assert tab.complaints == []
 
 
@@ -66,7 +66,7 @@ def full(probe_home):
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_how_it_looks(full, browser, tmp_path, look):
+def test_how_it_looks(full, browser, look):
     """No scroll bar to the side, enough contrast, one heading, nothing serious for axe-core; AILERON_TEST_SCREENSHOTS=DIR keeps the pictures."""
     home, waiting = full
     more = {"/approvals?show=over": "Approvals", f"/approvals/{waiting}": "Gated"}
@@ -76,7 +76,7 @@ def test_how_it_looks(full, browser, tmp_path, look):
             tab.until(f"document.querySelector('h1').textContent.startsWith('{title}') && document.querySelector('main .card, main .rows')")
             tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
             name = path.strip("/").replace("?show=", "-").split("/")
-            shot(tab, f"web-{'one' if len(name) > 1 else name[0] or 'overview'}-{look}", tmp_path)
+            shot(tab, f"web-{'one' if len(name) > 1 else name[0] or 'overview'}-{look}")
             width = tab.page.evaluate("document.documentElement.scrollWidth")
             assert width <= LOOKS[look]["viewport"]["width"], f"{path} is {width} wide"
             assert tab.page.locator("h1").count() == 1
@@ -103,7 +103,7 @@ def test_keyboard_alone(home, browser):
         wait_for(lambda: tab.page.evaluate("document.activeElement.id") == "title", "the focus on the new page")
 
 
-def test_actions(probe_home, browser, tmp_path):
+def test_actions(probe_home, browser):
     """What an action may do, its body, enabling and disabling; a switch that is thrown elsewhere moves here too."""
     name = probe_home.api("GET", "/v1/actions").json()["actions"][0]["name"]
     with SignedIn(browser, probe_home, "/actions") as tab:
@@ -119,18 +119,18 @@ def test_actions(probe_home, browser, tmp_path):
         wait_for(lambda: switch.get_attribute("aria-checked") == "true", "the other's doing")
         card.locator("summary").click()
         wait_for(lambda: "What the agent reads" in card.inner_text() and "sha256:" in card.inner_text(), "the body")
-        shot(tab, "web-action", tmp_path)
+        shot(tab, "web-action")
         assert tab.complaints == []
 
 
-def test_accounts(probe_home, browser, tmp_path):
+def test_accounts(probe_home, browser):
     with SignedIn(browser, probe_home, "/bindings") as tab:
         card = tab.page.get_by_role("article", name="Account api_key/probe/me")
         card.wait_for()
         wait_for(lambda: "active" in card.inner_text(), "its state")
         probe_home.cli("vault", "lock", check=0)
         wait_for(lambda: "aileron vault unlock" in card.inner_text(), "the command that mends it")
-        shot(tab, "web-account", tmp_path)
+        shot(tab, "web-account")
         probe_home.unlock()
         wait_for(lambda: "active" in card.inner_text(), "its state")
         assert tab.complaints == []

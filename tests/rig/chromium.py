@@ -6,7 +6,7 @@ from . import paths
 from .ports import wait_for
 
 CHROMIUM = "/usr/bin/chromium"
-# Where to look at what was seen; without it the pictures go away with the test.
+# Where to put pictures of what was seen; without it none are made.
 KEEP = os.environ.get("AILERON_TEST_SCREENSHOTS")
 LOOKS = {"light": {"color_scheme": "light", "viewport": {"width": 1000, "height": 700}},
          "dark": {"color_scheme": "dark", "viewport": {"width": 1000, "height": 700}},
@@ -101,10 +101,10 @@ class SignedIn(Tab):
         return page
 
 
-def shot(tab, name, tmp_path):
-    folder = pathlib.Path(KEEP) if KEEP else tmp_path
-    folder.mkdir(exist_ok=True)
-    return tab.page.screenshot(path=folder / f"{name}.png", full_page=True)
+def shot(tab, name):
+    if KEEP:
+        pathlib.Path(KEEP).mkdir(exist_ok=True)
+        tab.page.screenshot(path=pathlib.Path(KEEP) / f"{name}.png", full_page=True)
 
 
 # --- looking

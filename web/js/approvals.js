@@ -2,7 +2,7 @@
  * The approvals: those that wait, kept up to date one by one; those that are over; one alone.
  */
 import { get } from "./api.js";
-import { Card, StateBadge, WORDS, base } from "./card.js";
+import { Card, StateBadge, agentOf, base, titleOf } from "./card.js";
 import { listen } from "./live.js";
 import { plain } from "./text.js";
 import { Empty, Failure, Page, Text, Time, html, setWaiting, useEffect, useLoad, useRef, useState, useWaiting } from "./ui.js";
@@ -79,7 +79,7 @@ function usePending() {
 }
 
 const News = ({ of, mine }) => html`<div class="news" role="status" aria-live="polite">${of.map(one => html`<p key=${one.id}><${StateBadge} of=${one} />
-  <a href=${`/approvals/${one.id}`}><${Text} of=${one.title ?? one.action} /></a>${!mine.has(one.id) && one.decided_at && html` <span class="faint">decided in another window or by another person</span>`}</p>`)}</div>`;
+  <a href=${`/approvals/${one.id}`}><${Text} of=${titleOf(one)} /></a>${!mine.has(one.id) && one.decided_at && html` <span class="faint">decided in another window or by another person</span>`}</p>`)}</div>`;
 
 /* After a card has left: the focus goes to the one that took its place, else to the title. */
 function focusNear(index) {
@@ -124,8 +124,8 @@ function Over() {
   }, setFailed);
   return html`<${Failure} of=${error ?? failed} />
     ${data && !shown.length && html`<${Empty}><b>Nothing was decided yet.</b><//>`}
-    ${shown.length > 0 && html`<ul class="rows">${shown.map(one => html`<li key=${one.id}><a href=${`/approvals/${one.id}`}><span class="row-title"><${Text} of=${one.title ?? one.action ?? one.id} /></span>
-      <span class="faint"><${Text} of=${one.agent || "you"} /> · <${Time} of=${one.decided_at ?? one.requested_at} /></span><${StateBadge} of=${one} /></a></li>`)}</ul>`}
+    ${shown.length > 0 && html`<ul class="rows">${shown.map(one => html`<li key=${one.id}><a href=${`/approvals/${one.id}`}><span class="row-title"><${Text} of=${titleOf(one)} /></span>
+      <span class="faint"><${Text} of=${agentOf(one)} /> · <${Time} of=${one.decided_at ?? one.requested_at} /></span><${StateBadge} of=${one} /></a></li>`)}</ul>`}
     ${(further ?? data?.more) && html`<button type="button" onClick=${more}>Older</button>`}`;
 }
 
@@ -144,7 +144,7 @@ export function Approval({ id }) {
   const [given, setGiven] = useState(null);
   useEffect(() => setGiven(null), [data]);
   const one = given ?? data;
-  return html`<${Page} title=${one ? plain(one.title ?? one.action ?? WORDS[one.state], 80) : "Approval"}>
+  return html`<${Page} title=${one ? plain(titleOf(one), 80) : "Approval"}>
     <p class="back"><a href=${one && one.state !== "pending" ? "/approvals?show=over" : "/approvals"}>‹ All approvals</a></p>
     <${Failure} of=${one ? null : error} />
     ${one && html`<${Card} single of=${one} onChange=${now => { setGiven(now); reload(); }} />`}

@@ -7,7 +7,7 @@ import { marked, parts } from "./text.js";
 import { Badge, Command, Empty, FOLD, Failure, Json, Legend, Notice, Pairs, Text, Time, count, html, isFolded, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
 
 const SETTLE_MS = 400, FIELDS = 40, OPEN_LINES = 24, CONTEXT = 70, WORD_MAX = 24, ODD_SCAN = 200000;
-export const WORDS = {
+const WORDS = {
   pending: "waiting for you", approved: "approved", running: "running", completed: "done", failed: "failed", denied: "denied",
   expired: "expired", cancelled: "cancelled", unknown: "outcome unknown",
 };
@@ -15,6 +15,12 @@ export const TONES = { pending: "warn", completed: "good", approved: "good", run
 
 export const base = id => `/v1/approvals/${encodeURIComponent(id)}`;
 export const StateBadge = ({ of }) => html`<${Badge} tone=${TONES[of.state]}>${WORDS[of.state] ?? of.state}<//>`;
+
+/* What is forgotten, a while after its answer was collected, has neither card nor agent's name. */
+export const isForgotten = of => !of.action;
+export const titleOf = of => of.title ?? of.action ?? `Approval ${shortId(of.id)}`;
+export const agentOf = of => of.agent || (of.session_id ? "an agent" : "you");
+const shortId = id => id && (id.length > 12 ? `…${id.slice(-8)}` : id);
 
 /* --- what is shown --- */
 
@@ -132,7 +138,7 @@ function Resolve({ of, onChange }) {
 }
 
 function Outcome({ of, onChange }) {
-  const forgotten = of.state === "completed" && of.output === undefined;
+  const forgotten = isForgotten(of) || (of.state === "completed" && of.output === undefined);
   return html`<section class="outcome" aria-label="Outcome"><h3>What became of it</h3>
     ${of.state === "unknown" && !of.resolved_at ? html`<${Resolve} of=${of} onChange=${onChange} />` : html`<p>${of.state === "unknown"
       ? "Nobody saw whether it was done. A person has looked after it since." : SAID[of.state]}</p>`}
@@ -141,7 +147,7 @@ function Outcome({ of, onChange }) {
       of.resolved_at && ["Resolved", html`<${Time} of=${of.resolved_at} />`]]} />
     ${of.failure && html`<h4>Failure</h4><p><${Text} of=${of.failure.message ?? ""} /></p><details><summary>All of it</summary><${Json} of=${of.failure} /></details>`}
     ${of.output !== undefined && html`<h4>Answer</h4><${Json} of=${of.output} />`}
-    ${forgotten && html`<p class="faint">Its answer was handed to the agent and is not kept any longer.</p>`}
+    ${forgotten && html`<p class="faint">${isForgotten(of) ? "What it was about" : "Its answer"} is not kept any longer${of.collected_at ? ": the agent has had its answer" : ""}. The receipts stay.</p>`}
     <p><a href=${`/audit?text=${encodeURIComponent(of.id)}`}>Its receipts</a></p></section>`;
 }
 
@@ -240,11 +246,9 @@ function Decide({ of, heading, onChange, onDeciding, moved, folds, onWhole }) {
 
 /* --- the card --- */
 
-const shortId = id => id && (id.length > 12 ? `…${id.slice(-8)}` : id);
-
 function Who({ of }) {
   return html`<${Pairs} kind="meta" of=${[
-    ["Agent", html`<${Text} of=${of.agent || "you"} />`], of.folder && ["Folder", html`<${Text} of=${of.folder} />`],
+    ["Agent", html`<${Text} of=${agentOf(of)} />`], of.folder && ["Folder", html`<${Text} of=${of.folder} />`],
     ["Asked", html`<${Time} of=${of.requested_at} ago />`], of.state === "pending" && of.expires_at && ["Expires", html`<${Time} of=${of.expires_at} ago />`],
     of.binding && ["Account", html`<${Text} of=${of.binding} />`], of.connector && ["Connector", html`<${Text} of=${`${of.connector.fqn} ${of.connector.version}`} />`],
     of.session_id && ["Session", html`<a href=${`/sessions#${of.session_id}`} title=${of.session_id}>${shortId(of.session_id)}</a>`]]} />`;
@@ -270,16 +274,14 @@ export function Card({ of, onChange, onDeciding, single, moved }) {
   const folds = whole ? "" : foldsText(foldsOf(of, steps.map(step => step.text)));
   useEffect(() => setWhole(false), [of.seal]);
   return html`<article class="card approval" aria-labelledby=${heading}>
-    <header><div class="badges"><${Badge} tone="kind">${of.badge ?? "ACTION"}<//>${!pending && html`<${StateBadge} of=${of} />`}</div>
-      ${!single && html`<h2 id=${heading}><a href=${`/approvals/${of.id}`}><${Text} of=${of.title ?? of.action} /></a></h2>`}<${Who} of=${of} /></header>
+    <header><div class="badges">${of.badge && html`<${Badge} tone="kind">${of.badge}<//>`}${!pending && html`<${StateBadge} of=${of} />`}</div>
+      ${!single && html`<h2 id=${heading}><a href=${`/approvals/${of.id}`}><${Text} of=${titleOf(of)} /></a></h2>`}<${Who} of=${of} /></header>
     ${pending && html`<${Difference} of=${of.difference} />`}
     ${odd.length > 0 && html`<${Notice} tone="warn"><p><b>Some characters here are not what they seem.</b> They are marked.</p><${Legend} of=${odd} /><//>`}
     ${of.before && html`<${Notice} tone="warn">The same was done before, <${Time} of=${of.before.at} />: <a href=${`/approvals/${of.before.id}`}>look at it</a><//>`}
     ${pending && of.client_gone && html`<${Notice}>The agent has stopped waiting. If you approve, it still runs once, and the answer is kept for it.<//>`}
     ${!pending && html`<${Outcome} of=${of} onChange=${onChange} />`}
-    <${Shown} of=${of} whole=${whole} />
-    ${steps.length > 0 ? html`<${Arguments} steps=${steps} whole=${whole} />` : !pending && html`<p class="faint">Its arguments are not kept any longer.</p>`}
-    <${Identity} of=${of} />
+    ${!isForgotten(of) && html`<${Shown} of=${of} whole=${whole} /><${Arguments} steps=${steps} whole=${whole} /><${Identity} of=${of} />`}
     ${pending && html`<${Decide} key=${of.seal} of=${of} heading=${heading} onChange=${onChange} onDeciding=${onDeciding} moved=${moved} folds=${folds} onWhole=${() => setWhole(true)} />`}
     ${!pending && folds && html`<p class="folded">Not shown yet: ${folds}. <button class="link" type="button" onClick=${() => setWhole(true)}>Show everything</button></p>`}
   </article>`;

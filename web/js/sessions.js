@@ -8,7 +8,7 @@ const AT_ONCE = 50;
 const CONFINEMENT = {
   fence: ["good", "fenced", "It cannot reach Aileron’s files or decide for you."],
   container: ["good", "in a container", "It cannot reach Aileron’s files or decide for you."],
-  none: ["warn", "not fenced", "It runs as you, so approving what it asks needs the vault’s passphrase."],
+  none: ["warn", "not fenced", "It runs as you. Unless you have set it otherwise, approving what it asks needs the vault’s passphrase."],
 };
 
 function Session({ of }) {
