@@ -18,10 +18,15 @@ bool broker_web_key(struct broker *broker, const char *token)
 
 void api_web_code(struct broker *broker, const struct api_request *request, struct api_reply *reply)
 {
+    const char *given = json_get_str(request->body, "code");
     char code[WEB_TEXT_MAX];
 
     if (!request->owner_socket) {
         api_reply_error(reply, 403, "forbidden", "a code is given on the owner's socket only", "aileron open signs a browser in");
+        return;
+    }
+    if (given) {
+        api_reply_send(reply, 200, json_pack("{s:b}", "waiting", web_keys_waits(broker->web_keys, given, clock_boot_ms())));
         return;
     }
     web_keys_code(broker->web_keys, clock_boot_ms(), code);

@@ -181,7 +181,7 @@ api_fn api_session_end;
 api_fn api_config_list;
 /* PATCH {key:value|null, "ticket"?} → as list; 400 with the key's rule; 428: a weaker approval.confirm needs a ticket for (that key, its value) */
 api_fn api_config_patch;
-/* POST, on the owner's socket only → 201 {"code"}: good for a minute, once */
+/* POST, on the owner's socket only → 201 {"code"}: good for a minute, once. POST {"code"} → 200 {"waiting":bool}: it was not spent yet */
 api_fn api_web_code;
 /* POST {"code"}, open to anybody on TCP → 201 {"key"}: the owner's bearer on TCP until the daemon ends; 401, 429 */
 api_fn api_web_login;

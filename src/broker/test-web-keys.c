@@ -21,7 +21,10 @@ static void test_code_is_spent_once(void **state)
     web_keys_code(keys, NOW, code);
     assert_int_equal(strlen(code), 43);
     assert_false(web_keys_known(keys, code));
+    assert_true(web_keys_waits(keys, code, NOW) && web_keys_waits(keys, code, NOW + WEB_CODE_LIFE_MS - 1));
+    assert_false(web_keys_waits(keys, code, NOW + WEB_CODE_LIFE_MS) || web_keys_waits(keys, "", NOW));
     assert_int_equal(web_keys_login(keys, code, NOW, key), 0);
+    assert_false(web_keys_waits(keys, code, NOW) || web_keys_waits(keys, key, NOW));
     assert_true(web_keys_known(keys, key));
     assert_int_equal(web_keys_login(keys, code, NOW, again), -ENOENT);
     assert_string_equal(again, "");

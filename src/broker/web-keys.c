@@ -73,6 +73,13 @@ void web_keys_code(struct web_keys *keys, int64_t now_ms, char ret_code[WEB_TEXT
     entry->until_ms = now_ms + WEB_CODE_LIFE_MS;
 }
 
+bool web_keys_waits(const struct web_keys *keys, const char *code, int64_t now_ms)
+{
+    const struct entry *entry = find(keys->codes, WEB_CODES_MAX, code);
+
+    return entry && now_ms < entry->until_ms;
+}
+
 static int wrong_code(struct web_keys *keys, int64_t now_ms)
 {
     if (!keys->wrong || now_ms - keys->wrong_since_ms >= WEB_WRONG_FRAME_MS) {

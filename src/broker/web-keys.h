@@ -25,6 +25,8 @@ DEFINE_CLEANUP_PTR(struct web_keys, web_keys_free)
 
 /* A new code, good for WEB_CODE_LIFE_MS from `now_ms` (CLOCK_BOOTTIME). */
 void web_keys_code(struct web_keys *keys, int64_t now_ms, char ret_code[WEB_TEXT_MAX]);
+/* True while the code can be spent. */
+bool web_keys_waits(const struct web_keys *keys, const char *code, int64_t now_ms);
 /*
  * Spends a code: 0 with the key; -ENOENT when it is unknown, spent or old; -EAGAIN instead of that after WEB_WRONG_MAX wrong
  * ones within WEB_WRONG_FRAME_MS. A right code is taken even then, so that nobody can keep the owner out by guessing.

@@ -88,8 +88,26 @@ int open_url(struct cli *cli, const char *path, char **ret_url, unsigned *ret_po
     return CODE_DONE;
 }
 
-int open_browser(const char *url, struct err *err)
+struct spending {
+    struct cli *cli;
+    json_t *body; /* {"code"} */
+};
+
+static bool is_spent(void *userdata)
 {
+    const struct spending *spending = userdata;
+    CLEANUP(cli_answer_free) struct cli_answer answer = { 0 };
+
+    return cli_try(spending->cli, "POST", "/v1/web/code", spending->body, &answer, NULL) >= 0 && answer.status == 200 &&
+           json_is_false(json_object_get(answer.json, "waiting"));
+}
+
+int open_browser(struct cli *cli, const char *url, struct err *err)
+{
+    const char *code = strstr(url, "#code=");
+    CLEANUP_JSON json_t *body = json_pack("{s:s}", "code", code ? code + strlen("#code=") : "");
+    struct spending spending = { cli, body };
+
     CLEANUP_PTR(redirect_free) struct redirect *redirect = NULL;
     CLEANUP_FREE char *file = NULL;
     pid_t pid;
@@ -100,7 +118,7 @@ int open_browser(const char *url, struct err *err)
     if (asprintf(&file, "file://%s", redirect_path(redirect)) < 0)
         return err_set(err, ENOMEM, "out of memory");
     r = browser_start(file, &pid, err);
-    return r < 0 ? r : redirect_await(redirect, pid, err);
+    return r < 0 ? r : redirect_await(redirect, pid, is_spent, &spending, err);
 }
 
 /* Where this machine is reached from the one with the browser: as the person did, else by its name. */
@@ -163,7 +181,7 @@ static int run_open(struct cli *cli)
     if (!here)
         return put_url(cli, url, port);
     note_where(url);
-    r = open_browser(url, &err);
+    r = open_browser(cli, url, &err);
     if (r < 0 && r != -EINTR && term_is_tty(cli->out)) {
         cli_note("aileron: %s", err.message);
         return put_url(cli, url, port);
@@ -178,7 +196,7 @@ const struct command COMMAND_OPEN = {
     .details =
         "The page is on this machine only. What signs in is a code that is good for one minute and once. It goes to the browser "
         "through a "
-        "file that nobody else can read and that is removed when the browser has read it.\n"
+        "file that nobody else can read and that is removed as soon as the browser has signed in.\n"
         "\n"
         "Without a display, over SSH, or with --no-browser, the address with its code is printed, to a terminal only, and the "
         "ssh command that makes it reachable from the machine with the browser. BROWSER names another browser than the default "

@@ -191,7 +191,7 @@ static int send_away(struct demo *demo, const json_t *approval, struct err *err)
     if (browser_is_here()) {
         fprintf(demo->out, INDENT "your browser opens %s\n", json_get_str(approval, "review_url"));
         fflush(demo->out);
-        if (open_browser(url, err) >= 0)
+        if (open_browser(&inner, url, err) >= 0)
             return 0;
         err_clear(err);
     }

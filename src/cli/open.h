@@ -6,7 +6,7 @@
 
 /* The address of the page at `path` ("/approvals") with a fresh one-time code in its fragment. malloc'd; CODE_DONE or printed. */
 int open_url(struct cli *cli, const char *path, char **ret_url, unsigned *ret_port);
-/* Sends a browser there through a file that only this user can read, and waits until it has been read. -ENOENT: there is none. */
-int open_browser(const char *url, struct err *err);
+/* Sends a browser there through a file that only this user can read, and waits until it is signed in. -ENOENT: there is none. */
+int open_browser(struct cli *cli, const char *url, struct err *err);
 
 #endif

@@ -20,7 +20,7 @@
 #include "base/banned.h"
 
 #define READ_MS   60000 /* the code's own life */
-#define QUIET_MS  2000  /* after a reader */
+#define QUIET_MS  10000 /* after a reader who does not sign in */
 #define UNREAD_MS 20000 /* after what should open it has ended, without a reader */
 #define LOOK_MS   100
 
@@ -93,27 +93,32 @@ static bool is_private(const char *path)
  * Both places are hidden from an agent in the fence (confine/fence-places.c), which runs as this user; so the environment has no
  * say in it, and /tmp itself will not do.
  */
-static int make_folder(struct redirect *redirect, struct err *err)
+int redirect_folder(const char *runtime, const char *fallback, char **ret_folder, struct err *err)
 {
-    char place[64];
+    CLEANUP_FREE char *folder = NULL;
+    const char *place = is_private(runtime) ? runtime : fallback;
 
-    snprintf(place, sizeof place, "/run/user/%u", (unsigned) geteuid());
-    if (!is_private(place)) {
-        snprintf(place, sizeof place, "/tmp/aileron-%u", (unsigned) geteuid());
-        if (mkdir(place, 0700) < 0 && errno != EEXIST)
-            return err_errno(err, errno, "cannot make %s", place);
-        if (!is_private(place))
-            return err_set(err, EPERM, "%s is not this user's alone", place);
-    }
-    if (asprintf(&redirect->folder, "%s/aileron-open-XXXXXX", place) < 0) {
-        redirect->folder = NULL;
+    if (place == fallback && mkdir(place, 0700) < 0 && errno != EEXIST)
+        return err_errno(err, errno, "cannot make %s", place);
+    if (!is_private(place))
+        return err_set(err, EPERM, "%s is not this user's alone", place);
+    if (asprintf(&folder, "%s/aileron-open-XXXXXX", place) < 0) {
+        folder = NULL;
         return err_set(err, ENOMEM, "out of memory");
     }
-    if (mkdtemp(redirect->folder)) /* 0700 */
-        return 0;
-    free(redirect->folder);
-    redirect->folder = NULL;
-    return err_errno(err, errno, "cannot make a folder in %s", place);
+    if (!mkdtemp(folder)) /* 0700 */
+        return err_errno(err, errno, "cannot make a folder in %s", place);
+    *ret_folder = TAKE_PTR(folder);
+    return 0;
+}
+
+static int make_folder(struct redirect *redirect, struct err *err)
+{
+    char runtime[64], fallback[64];
+
+    snprintf(runtime, sizeof runtime, "/run/user/%u", (unsigned) geteuid());
+    snprintf(fallback, sizeof fallback, "/tmp/aileron-%u", (unsigned) geteuid());
+    return redirect_folder(runtime, fallback, &redirect->folder, err);
 }
 
 /* `url` is made here of digits, letters and a few signs; what HTML would read otherwise is no part of it. */
@@ -179,7 +184,7 @@ static bool was_read(const struct redirect *redirect)
     return any;
 }
 
-int redirect_await(struct redirect *redirect, pid_t pid, struct err *err)
+int redirect_await(struct redirect *redirect, pid_t pid, redirect_spent_fn *spent, void *userdata, struct err *err)
 {
     int64_t now = clock_boot_ms(), start = now, last_read = 0, ended = 0;
     int status = 0;
@@ -191,7 +196,7 @@ int redirect_await(struct redirect *redirect, pid_t pid, struct err *err)
             last_read = now;
         if (!ended && waitpid(pid, &status, WNOHANG) == pid)
             ended = now;
-        if (last_read && now - last_read >= QUIET_MS)
+        if (last_read && (now - last_read >= QUIET_MS || spent(userdata)))
             return 0;
         if (!last_read && ended && status)
             return err_set(err, ENOENT, "no browser could be started");
