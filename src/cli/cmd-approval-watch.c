@@ -481,7 +481,7 @@ static int run_watch(struct cli *cli)
         code = watch_init(&watching.watch, cli);
     if (code)
         return code;
-    if (args_has(cli->args, "json") || !term_is_tty(stdin) || !term_is_tty(cli->out))
+    if (args_has(cli->args, "json") || !term_is_tty(stdin) || !term_can_draw(cli->out))
         code = run_plain(cli, &watching.watch);
     else
         code = run_screen(cli, &watching);

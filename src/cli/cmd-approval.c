@@ -22,7 +22,9 @@
 
 #define ID_DETAILS   "ID is an approval's id or the end of it, six characters or more. "
 
-const struct command COMMAND_APPROVAL = { .name = "approval", .operands = "", .about = "Approvals: what waits for your decision" };
+const struct command COMMAND_APPROVAL = {
+    .name = "approval", .operands = "", .about = "Approvals: what waits for your decision"
+};
 
 /* --- list --- */
 

@@ -138,11 +138,8 @@ static void put_tunnel(FILE *file, unsigned port)
     fputc('\n', file);
 }
 
-static int put_url(struct cli *cli, const char *url, unsigned port)
+void open_print(struct cli *cli, const char *url, unsigned port)
 {
-    if (!term_is_tty(cli->out))
-        return cli_failf(CODE_FAILED, "run it in a terminal, or where there is a display",
-            "the address holds a code that signs in, and is printed to a terminal only");
     cli_note("Open this page within a minute; its code signs in once:");
     fputc('\n', stderr);
     fprintf(cli->out, "    %s\n", url);
@@ -151,6 +148,15 @@ static int put_url(struct cli *cli, const char *url, unsigned port)
     cli_note("If your browser runs on another machine, make the way there first:");
     fprintf(stderr, "\n    ");
     put_tunnel(stderr, port);
+    fputc('\n', stderr);
+}
+
+static int put_url(struct cli *cli, const char *url, unsigned port)
+{
+    if (!term_is_tty(cli->out))
+        return cli_failf(CODE_FAILED, "run it in a terminal, or where there is a display",
+            "the address holds a code that signs in, and is printed to a terminal only");
+    open_print(cli, url, port);
     return CODE_DONE;
 }
 

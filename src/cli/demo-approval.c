@@ -197,7 +197,7 @@ static int send_away(struct demo *demo, const json_t *approval, struct err *err)
     }
     if (*demo->interrupted)
         return err_set(err, EINTR, "interrupted");
-    fprintf(demo->out, INDENT "open this page within a minute:\n\n" INDENT "  %s\n\n", url);
+    open_print(&inner, url, port);
     return 0;
 }
 

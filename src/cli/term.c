@@ -35,6 +35,13 @@ bool term_is_tty(FILE *file)
     return isatty(fileno(file)) == 1;
 }
 
+bool term_can_draw(FILE *file)
+{
+    const char *term = getenv("TERM");
+
+    return term_is_tty(file) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 size_t term_width(FILE *file)
 {
     struct winsize size;

@@ -19,6 +19,8 @@ enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARN, STYLE_B
 /* Sets the locale that widths are counted in; once, at start. */
 void term_init(void);
 bool term_is_tty(FILE *file);
+/* A terminal that can be drawn on: not a TERM that is "dumb" or unknown. */
+bool term_can_draw(FILE *file);
 /* Columns of the terminal behind `file`; 0 when it is none: then nothing is cut. */
 size_t term_width(FILE *file);
 /* The escape sequence that starts `style` on `file`, "" where colour is off. term_end() closes it. */

@@ -112,7 +112,7 @@ def test_somebody_at_the_terminal_decides(stage, tmp_path, approve):
     with Terminal(stage, ("demo",), cwd=tmp_path) as terminal:
         text, inner, approval = waiting_demo(stage, terminal)
         url = re.search(r"http://127\.0\.0\.1:\d+/approvals/(\w+)#code=([\w-]+)", text)
-        assert url[1] == approval["id"] and text.count("#code=") == 1 and not approval["needs_ticket"]
+        assert url[1] == approval["id"] and text.count("#code=") == 1 and not approval["needs_ticket"] and "ssh -L " in text
         words = ["approve", approval["id"], "--yes"] if approve else ["deny", approval["id"]]
         subprocess.run([paths.CLI, "approval", *words], env=inner, capture_output=True, check=True)
         terminal.expect("decided: done" if approve else "decided: denied")

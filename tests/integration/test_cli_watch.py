@@ -350,6 +350,15 @@ def read_past(stream, word):
     return line
 
 
+def test_a_terminal_that_cannot_be_drawn_on_gets_lines(home, session):
+    ident = session.ask("gated", effect("dumb"))
+    with Terminal(home.environment, ("approval", "watch"), cwd=home.base) as terminal:  # TERM=dumb
+        terminal.expect("deciding needs a terminal")
+        terminal.expect(ident[-8:])
+        terminal.send("\x03")
+        assert terminal.wait() == 130 and "\x1b" not in terminal.text
+
+
 def test_json_lines(home, session):
     ident = session.ask("gated", effect("json"))
     process = subprocess.Popen([str(paths.CLI), "approval", "watch", "--json"], env=home.environment, stdin=subprocess.DEVNULL,
