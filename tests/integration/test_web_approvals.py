@@ -195,6 +195,18 @@ def test_a_click_is_not_enough(home, browser):
         home.cli("config", "set", "approval.confirm", "never", check=0)
 
 
+def test_who_asks(home, browser):
+    """The owner's own call is told from that of an agent which calls itself so."""
+    mine = home.api("POST", "/v1/actions/gated/run", {"args": effect("my own")}).json()["approval_id"]
+    posing = Session(home, "you, on the command line", confinement="fence").ask("gated", effect("posing"))
+    with SignedIn(browser, home, "/approvals") as tab:
+        card(tab, posing).wait_for()
+        assert "Asked by\nyou, on the command line" in card(tab, mine).inner_text() and "Session" not in card(tab, mine).locator(".meta").inner_text()
+        assert "Agent\nyou, on the command line" in card(tab, posing).inner_text() and "Session" in card(tab, posing).locator(".meta").inner_text()
+    for ident in (mine, posing):
+        decide(home, ident, approved=False)
+
+
 # --- several windows, several people
 
 

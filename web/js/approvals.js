@@ -13,7 +13,7 @@ const AT_ONCE = 30, LIMIT = 1000, ONE_BY_ONE = 20, NEWS_MAX = 4, OVER_AT_ONCE = 
 
 const loadPending = (limit, after = "") => get(`/v1/approvals?status=pending&order=oldest&limit=${limit}${after && `&after=${encodeURIComponent(after)}`}`);
 
-/* `now` in its place; `moved` counts what others moved by, `news` is what became of those that left, newest first. */
+/* `now` in its place; `moved` counts what others may have moved by (a card that changes may be taller or smaller), `news` is what became of those that left, newest first. */
 function placed({ list, moved, news, ...rest }, now, isMine) {
   const at = list.findIndex(one => one.id === now.id), others = list.filter(one => one.id !== now.id);
   // One that asks again comes back where it was: ids are in the order of asking.
@@ -22,7 +22,7 @@ function placed({ list, moved, news, ...rest }, now, isMine) {
     others.splice(to, 0, now);
   const left = now.state !== "pending" && (at >= 0 || isMine || news.some(one => one.id === now.id));
   return {
-    ...rest, list: others, moved: moved + (now.state === "pending" ? to !== at && to < others.length - 1 : at >= 0),
+    ...rest, list: others, moved: moved + (at >= 0 || (now.state === "pending" && to < others.length - 1)),
     news: now.state === "pending" ? news.filter(one => one.id !== now.id) : left ? [now, ...news.filter(one => one.id !== now.id)].slice(0, NEWS_MAX) : news,
   };
 }

@@ -6,7 +6,7 @@ import { call } from "./api.js";
 import { marked, parts } from "./text.js";
 import { Badge, Command, Empty, FOLD, Failure, Json, Legend, Notice, Pairs, Text, Time, count, html, isFolded, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
 
-const SETTLE_MS = 400, FIELDS = 40, OPEN_LINES = 24, CONTEXT = 70, WORD_MAX = 24, ODD_SCAN = 200000;
+const SETTLE_MS = 400, FIELDS = 40, CONTEXT = 70, WORD_MAX = 24, ODD_SCAN = 200000;
 const WORDS = {
   pending: "waiting for you", approved: "approved", running: "running", completed: "done", failed: "failed", denied: "denied",
   expired: "expired", cancelled: "cancelled", unknown: "outcome unknown",
@@ -19,7 +19,8 @@ export const StateBadge = ({ of }) => html`<${Badge} tone=${TONES[of.state]}>${W
 /* What is forgotten, a while after its answer was collected, has neither card nor agent's name. */
 export const isForgotten = of => !of.action;
 export const titleOf = of => of.title ?? of.action ?? `Approval ${shortId(of.id)}`;
-export const agentOf = of => of.agent || (of.session_id ? "an agent" : "you");
+/* Who has no session is the owner; an agent may call itself what it likes, and is labelled as an agent all the same. */
+export const agentOf = of => of.session_id ? of.agent || "an agent" : "you, on the command line";
 const shortId = id => id && (id.length > 12 ? `…${id.slice(-8)}` : id);
 
 /* --- what is shown --- */
@@ -60,9 +61,8 @@ function Shown({ of, whole }) {
 }
 
 function Arguments({ steps, whole }) {
-  const lines = steps.reduce((sum, step) => sum + step.text.split("\n").length, 0);
   const characters = steps.reduce((sum, step) => sum + step.text.length, 0);
-  return html`<details class="arguments" open=${whole || lines <= OPEN_LINES}><summary>Exact arguments <span class="faint">${steps.length > 1 ? `${steps.length} steps, ` : ""}${count(characters, "character")}</span></summary>
+  return html`<details class="arguments" open><summary>Exact arguments <span class="faint">${steps.length > 1 ? `${steps.length} steps, ` : ""}${count(characters, "character")}</span></summary>
     ${steps.map(step => html`<h4><${Text} of=${step.op} /></h4><${Text} block whole=${whole} of=${step.text} />`)}</details>`;
 }
 
@@ -248,7 +248,7 @@ function Decide({ of, heading, onChange, onDeciding, moved, folds, onWhole }) {
 
 function Who({ of }) {
   return html`<${Pairs} kind="meta" of=${[
-    ["Agent", html`<${Text} of=${agentOf(of)} />`], of.folder && ["Folder", html`<${Text} of=${of.folder} />`],
+    [of.session_id ? "Agent" : "Asked by", html`<${Text} of=${agentOf(of)} />`], of.folder && ["Folder", html`<${Text} of=${of.folder} />`],
     ["Asked", html`<${Time} of=${of.requested_at} ago />`], of.state === "pending" && of.expires_at && ["Expires", html`<${Time} of=${of.expires_at} ago />`],
     of.binding && ["Account", html`<${Text} of=${of.binding} />`], of.connector && ["Connector", html`<${Text} of=${`${of.connector.fqn} ${of.connector.version}`} />`],
     of.session_id && ["Session", html`<a href=${`/sessions#${of.session_id}`} title=${of.session_id}>${shortId(of.session_id)}</a>`]]} />`;
