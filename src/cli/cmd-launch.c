@@ -37,6 +37,8 @@ struct launch {
     const struct agent *agent;
     bool fenced;
     char *program, *relay, *folder; /* owned */
+    char *self, *libexec;           /* owned */
+    const char *fixed[4];
     char *session_id, *token, *url; /* owned */
     char *session_file;             /* owned */
     int token_fd;                   /* the token without a fence; -1 */
@@ -44,8 +46,8 @@ struct launch {
 
 static void launch_clear(struct launch *launch)
 {
-    char **owned[] = { &launch->program, &launch->relay, &launch->folder, &launch->session_id, &launch->url,
-        &launch->session_file };
+    char **owned[] = { &launch->program, &launch->relay, &launch->folder, &launch->self, &launch->libexec, &launch->session_id,
+        &launch->url, &launch->session_file };
 
     for (size_t i = 0; i < ARRAY_LEN(owned); i++)
         free(*owned[i]);
@@ -90,8 +92,14 @@ static int find_programs(struct launch *launch)
 
     if (r >= 0)
         r = programs_relay(&launch->relay, &err);
+    if (r >= 0)
+        r = programs_libexec(&launch->libexec, &err);
     if (r < 0)
         return cli_fail(CODE_FAILED, &err);
+    launch->self = realpath("/proc/self/exe", NULL);
+    launch->fixed[0] = launch->relay;
+    launch->fixed[1] = launch->libexec;
+    launch->fixed[2] = launch->self;
     launch->folder = realpath(".", NULL);
     if (!launch->folder)
         return cli_failf(CODE_FAILED, "go to a folder that exists", "cannot tell the current folder: %s", strerror(errno));
@@ -110,6 +118,7 @@ static struct fence_spec fence_of(const struct launch *launch)
         .session_file = launch->session_file,
         .session_text = launch->token,
         .folder = launch->folder,
+        .fixed = launch->fixed,
     };
 }
 
@@ -369,6 +378,8 @@ static void put_banner(const struct launch *launch)
             "   fence: on (%s); not inside: sudo, Docker, systemd-run, tmux, the desktop", fence_describe(fence, sizeof(fence)));
     else
         cli_note("   fence: OFF: the agent can do whatever you can; decisions about its calls need the vault's passphrase");
+    if (launch->fenced && launch->agent->root_note && geteuid() == 0)
+        cli_note("   %s", launch->agent->root_note);
 }
 
 static int run_agent(struct launch *launch)

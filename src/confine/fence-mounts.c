@@ -175,7 +175,7 @@ static int take_devices(struct view *view, struct err *err)
 static int take_terminal(struct view *view, struct err *err)
 {
     for (int fd = 0; fd <= 2; fd++) {
-        char path[64];
+        char path[64] = "";
 
         if (ttyname_r(fd, path, sizeof(path)) == 0)
             return copy_take(&view->devices, path, "/dev/console", 0, 0, err);
@@ -335,6 +335,51 @@ static int view_take(struct view *view, struct err *err)
     return r == 0 ? state.r : r;
 }
 
+/* The same place, as a mount of its own: inside it can neither be renamed nor removed. */
+static int pin(const char *path, unsigned flags, uint64_t set, struct err *err)
+{
+    CLEANUP(copies_free) struct copies one = { .len = 0 };
+    int r = copy_take(&one, path, path, flags, set, err);
+
+    return r == 0 ? copies_hang(&one, err) : r;
+}
+
+/*
+ * The folders above `path`: whoever renames one puts another home in its place, in which the person's next command would find
+ * sockets that ask for the passphrase.
+ */
+static int pin_above(const char *path, struct err *err)
+{
+    CLEANUP_FREE char *real = realpath(path, NULL);
+    int r = 0;
+
+    for (char *at = real ? strchr(real + 1, '/') : NULL; at && r == 0; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        r = pin(real, AT_RECURSIVE, HARMLESS, err);
+        *at = '/';
+    }
+    return r;
+}
+
+static int pin_fixed(const struct fence_spec *spec, struct err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; spec->fixed && spec->fixed[i] && r == 0; i++)
+        if (!path_is_below(spec->fixed[i], spec->folder))
+            r = pin(spec->fixed[i], AT_RECURSIVE, MOUNT_ATTR_RDONLY | HARMLESS, err);
+    return r;
+}
+
+static int pin_all(const struct fence_spec *spec, struct err *err)
+{
+    int r = pin_above(spec->home, err);
+
+    if (r == 0)
+        r = pin_above(spec->socket_dir, err);
+    return r == 0 ? pin_fixed(spec, err) : r;
+}
+
 static int make_dev(const struct view *view, struct err *err)
 {
     int r = fill_dev(err);
@@ -358,6 +403,8 @@ int mounts_make(const struct fence_spec *spec, struct err *err)
         err_errno(err, -r, "cannot limit the machine's mounts");
     if (r == 0)
         r = copies_hang(&view.settled, err);
+    if (r == 0)
+        r = pin_all(spec, err);
     if (r == 0)
         r = limit_kernel(&view, err);
     if (r == 0)

@@ -25,6 +25,8 @@ struct fence_spec {
     const char *session_file; /* a path below socket_dir; exists inside only */
     const char *session_text; /* and holds this */
     const char *folder;       /* where the program starts; must not be hidden */
+    const char *const
+        *fixed; /* NULL-terminated files and folders that cannot be changed or replaced, unless below `folder`; NULL */
 };
 
 /* What is told over the channel, one message each. */

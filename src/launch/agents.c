@@ -86,6 +86,7 @@ static const struct agent agents[] = {
         .title = "Codex",
         .install = "npm install -g @openai/codex",
         .arguments = codex_arguments,
+        .root_note = "as root Codex cannot make its own sandbox inside the fence: -s danger-full-access leaves that to the fence",
     },
 };
 

@@ -26,6 +26,7 @@ struct agent {
     const char *install; /* a command */
     /* Adds the arguments that come before the user's. */
     void (*arguments)(const struct agent_facts *facts, struct words *argv);
+    const char *root_note;       /* what to know when user 0 launches it in a fence; NULL */
     const char *variables[4][2]; /* set in its environment; ends at the first without a name */
 };
 

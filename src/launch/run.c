@@ -262,7 +262,7 @@ static ssize_t receive(int channel, struct fence_event *event, pid_t *ret_pid)
 static bool take_events(struct job *job, struct err *err)
 {
     for (;;) {
-        struct fence_event event;
+        struct fence_event event = { 0 };
         pid_t sender;
         ssize_t n = receive(job->channel, &event, &sender);
 

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from tests.rig.fence import PYTHON, UID, Fenced, UserHome, landlock_mask
+from tests.rig.fence import PYTHON, UID, Fenced, UserHome, landlock_mask, programs
 from tests.rig.home import alive, children_of
 from tests.rig.ports import wait_for
 from tests.rig.terminal import Terminal
@@ -291,6 +291,30 @@ def test_the_agent_folder_is_read_only(fenced):
     both(fenced, f"open({str(fenced.home.path / 'agent/x')!r}, 'w'); os.unlink({str(fenced.home.path / 'agent/x')!r})")
 
 
+def test_no_other_home_is_put_in_its_place(fenced):
+    """By renaming a folder above it, one that the agent may rename."""
+    base = fenced.home.base
+    both(fenced, f"os.rename({str(base)!r}, {str(base) + '-moved'!r}); os.rename({str(base) + '-moved'!r}, {str(base)!r})")
+    result = fenced.python(tell(f"os.rename({str(fenced.home.path)!r}, {str(base / 'away')!r})"))
+    assert result.out.startswith("held")
+
+
+def test_our_programs_cannot_be_replaced(fenced):
+    """They may lie in a folder of the person's, as after `make install PREFIX=~/.local`."""
+    home = fenced.home
+    place = shutil.copytree(programs(), home.base / "installed")
+    home.own(place, *place.rglob("*"))
+    usual, home.program = home.program, place / "src/cli/aileron"
+    try:
+        for name in ("src/cli/aileron", "src/relay/aileron-mcp", "libexec/aileron-keeper"):
+            target = str(place / name)
+            both(fenced, f"os.rename({target!r}, {target + '.old'!r}); os.rename({target + '.old'!r}, {target!r})")
+            both(fenced, f"os.utime({target!r})")
+    finally:
+        home.program = usual
+        shutil.rmtree(place)
+
+
 def test_nothing_makes_one_more_powerful(fenced):
     """A program of root's with the set-user-id bit; for root a program that would get every capability."""
     program = fenced.home.base / "become"
@@ -395,6 +419,10 @@ def runtime(fenced):
 def test_the_login_session_is_hidden(fenced, runtime):
     for door in runtime[1]:
         both(fenced, connect(door.address), more={"XDG_RUNTIME_DIR": str(runtime[0])})
+    (runtime[0] / "file").write_text("x")
+    fenced.home.own(runtime[0] / "file")
+    both(fenced, f"open({str(runtime[0] / 'file')!r}).read()")
+    (runtime[0] / "file").unlink()
     result = fenced.run("systemd-run --user true 2>&1; echo $?", environment={"XDG_RUNTIME_DIR": str(runtime[0])})
     assert result.out.split()[-1] != "0"
     assert fenced.run("echo \"[$DISPLAY$WAYLAND_DISPLAY$DBUS_SESSION_BUS_ADDRESS]\"", environment={
@@ -658,6 +686,49 @@ def test_the_port_cannot_be_taken_over(fenced):
         home.start()
         assert home_port(home) == port
     end_all(home)
+
+
+EARLY = """
+import os, socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+print("bound", flush=True)
+sys.stdin.readline()
+try:
+    s.listen()
+    print("reached")
+except OSError as e:
+    print("held", e)
+"""
+
+
+def test_nor_by_having_bound_it_before_it_was_ours(fenced):
+    """Two sockets may be bound to one port as long as neither listens; so the daemon comes to a port that the agent waits for."""
+    home = fenced.home
+    file = home.base / "early.py"
+    file.write_text(EARLY)
+    try:
+        for options, wanted in (((["--no-fence"], "reached"),) if not fenced.old else ()) + (([], "held"),):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            process = fenced.popen(f"exec {PYTHON} {file} {port}", *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+            assert process.stdout.readline() == "bound\n"
+            home.api("PATCH", "/v1/config", {"web.port": port})
+            home.stop()
+            home.start()
+            assert home_port(home) == port
+            home.stop()
+            out = process.communicate("\n", timeout=20)[0]
+            home.start()
+            assert out.startswith(wanted), (options, out)
+    finally:
+        home.api("PATCH", "/v1/config", {"web.port": None})
+        home.stop()
+        home.start()
+        end_all(home)
 
 
 RACE = """

@@ -126,6 +126,8 @@ class Fenced:
         self.environment = dict(self.agent.environment)
         if preload:
             self.environment["LD_PRELOAD"] = str(preload)
+            if "ASAN_OPTIONS" in home.environment:
+                self.environment["ASAN_OPTIONS"] = home.environment["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
 
     def args(self, *options):
         return ["launch", "--local", "--force", *options, "claude"]
