@@ -215,6 +215,9 @@ static void put_decision(struct watching *watching, const json_t *approval, enum
         say(watching, STYLE_WARN, "%.100s was decided meanwhile: %s", card_title(approval), card_state_words(now, NULL));
     else if (decided == DECIDED_CHANGED)
         say(watching, STYLE_BAD, "It changed since it was shown. Nothing was done. Look again, then decide.");
+    else if (approval_is_held(watching->cli, now))
+        say(watching, STYLE_WARN, "%.100s: approved; it runs as soon as the vault is open: aileron vault unlock",
+            card_title(approval));
     else
         say(watching, STYLE_GOOD, "%.100s: %s", card_title(approval), card_state_words(now, NULL));
     if (!card_is(now, "pending") && watch_find(&watching->watch, watching->id) < json_array_size(watching->watch.list))
