@@ -4,6 +4,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,61 @@ static void json_replace(json_t **at, json_t *value)
     *at = value;
 }
 
+/* ---- what is kept as text ---- */
+
+static int text_make(const json_t *json, char **ret_text)
+{
+    CLEANUP(buf_free) struct buf text = BUF_INIT(SIZE_MAX / 4);
+
+    if (!json) {
+        *ret_text = NULL;
+        return 0;
+    }
+    if (json_write(json, &text) < 0 || !(*ret_text = buf_take(&text)))
+        return -ENOMEM;
+    return 0;
+}
+
+static json_t *text_read(const char *text)
+{
+    return text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+}
+
+static void binding_note(struct approval *approval, const json_t *card)
+{
+    const char *binding = json_get_str(card, "binding");
+    bool is_one = binding && !strchr(binding, ',') && strlen(binding) < sizeof approval->binding;
+
+    snprintf(approval->binding, sizeof approval->binding, "%s", is_one ? binding : "");
+}
+
+int approval_set(struct approval *approval, const json_t *asked, const json_t *card)
+{
+    CLEANUP_FREE char *asked_text = NULL;
+    const char *action = json_get_str(asked, "action");
+    char *card_text = NULL;
+
+    if (text_make(asked, &asked_text) < 0 || text_make(card, &card_text) < 0)
+        return -ENOMEM;
+    free(approval->asked);
+    free(approval->card);
+    approval->asked = TAKE_PTR(asked_text);
+    approval->card = card_text;
+    binding_note(approval, card);
+    snprintf(approval->action, sizeof approval->action, "%s", action ? action : "");
+    return 0;
+}
+
+json_t *approval_asked(const struct approval *approval)
+{
+    return text_read(approval->asked);
+}
+
+json_t *approval_card(const struct approval *approval)
+{
+    return text_read(approval->card);
+}
+
 int approval_undecide(struct approval *approval)
 {
     if (!is_one_of(approval, BIT(APPROVAL_APPROVED) | BIT(APPROVAL_DENIED)) || approval->collected_unix_ms)
@@ -131,18 +187,23 @@ int approval_undecide(struct approval *approval)
 int approval_ask_again(
     struct approval *approval, const char *seal, json_t *card, json_t *difference, int64_t expires, int64_t now)
 {
-    if (approval->state != APPROVAL_APPROVED) {
-        json_decref(card);
-        json_decref(difference);
+    CLEANUP_JSON json_t *card_taken = card;
+    CLEANUP_JSON json_t *difference_taken = difference;
+    char *text = NULL;
+
+    if (approval->state != APPROVAL_APPROVED)
         return APPROVAL_WRONG_STATE;
-    }
+    if (text_make(card, &text) < 0)
+        return -ENOMEM;
     approval->state = APPROVAL_PENDING;
     approval->decided_unix_ms = 0;
     approval->expires_unix_ms = expires;
     approval->reason[0] = '\0';
     memcpy(approval->seal, seal, strnlen(seal, sizeof approval->seal - 1) + 1);
-    json_replace(&approval->card, card);
-    json_replace(&approval->difference, difference);
+    free(approval->card);
+    approval->card = text;
+    binding_note(approval, card);
+    json_replace(&approval->difference, TAKE_PTR(difference_taken));
     return 0;
 }
 
@@ -220,8 +281,9 @@ bool approval_forget(struct approval *approval, int64_t after_ms, int64_t now)
     if (!approval->collected_unix_ms || now - approval->collected_unix_ms < after_ms ||
         (!approval->asked && !approval->card && !approval->result))
         return false;
-    json_replace(&approval->asked, NULL);
-    json_replace(&approval->card, NULL);
+    free(TAKE_PTR(approval->asked));
+    free(TAKE_PTR(approval->card));
+    approval->action[0] = approval->binding[0] = '\0';
     json_replace(&approval->result, NULL);
     json_replace(&approval->difference, NULL);
     return true;
@@ -259,8 +321,6 @@ static const struct {
     const char *name;
     size_t at;
 } values[] = {
-    { "asked", offsetof(struct approval, asked) },
-    { "card", offsetof(struct approval, card) },
     { "result", offsetof(struct approval, result) },
     { "difference", offsetof(struct approval, difference) },
 };
@@ -275,7 +335,8 @@ static const struct {
     { "client_gone", offsetof(struct approval, client_gone) },
 };
 
-json_t *approval_to_json(const struct approval *approval)
+/* All but what is text already. */
+static json_t *head_make(const struct approval *approval)
 {
     CLEANUP_JSON json_t *json = json_pack("{s:s}", "state", names[approval->state]);
     const char *base = (const char *) approval;
@@ -301,6 +362,39 @@ json_t *approval_to_json(const struct approval *approval)
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(flags); i++)
         if (*(const bool *) (base + flags[i].at))
             r = json_object_set_new(json, flags[i].name, json_true());
+    return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static int text_add(struct buf *out, const char *name, const char *text)
+{
+    return text ? buf_printf(out, ",\"%s\":", name) < 0 ? -ENOMEM : buf_add_str(out, text) : 0;
+}
+
+int approval_write(const struct approval *approval, struct buf *out)
+{
+    CLEANUP_JSON json_t *head = head_make(approval);
+    int r = head ? json_write(head, out) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    out->len--; /* the brace comes again */
+    r = text_add(out, "asked", approval->asked);
+    if (r == 0)
+        r = text_add(out, "card", approval->card);
+    return r < 0 ? r : buf_add_char(out, '}');
+}
+
+json_t *approval_to_json(const struct approval *approval)
+{
+    CLEANUP_JSON json_t *json = head_make(approval);
+    CLEANUP_JSON json_t *asked = approval_asked(approval);
+    CLEANUP_JSON json_t *card = approval_card(approval);
+    int r = json ? 0 : -ENOMEM;
+
+    if (r == 0 && approval->asked)
+        r = json_object_set(json, "asked", asked);
+    if (r == 0 && approval->card)
+        r = json_object_set(json, "card", card);
     return r < 0 ? NULL : TAKE_PTR(json);
 }
 
@@ -355,13 +449,16 @@ int approval_from_json(const json_t *json, struct approval **ret_approval, struc
     }
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         *(bool *) ((char *) approval + flags[i].at) = json_is_true(json_object_get(json, flags[i].name));
+    if (approval_set(approval, json_object_get(json, "asked"), json_object_get(json, "card")) < 0)
+        return err_set(err, ENOMEM, "out of memory");
     *ret_approval = TAKE_PTR(approval);
     return 0;
 }
 
 size_t approval_memory(const struct approval *approval)
 {
-    size_t bytes = sizeof *approval;
+    size_t bytes =
+        sizeof *approval + strlen(approval->asked ? approval->asked : "") + strlen(approval->card ? approval->card : "");
 
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         json_t *value = NULL;
@@ -376,8 +473,8 @@ void approval_free(struct approval *approval)
 {
     if (!approval)
         return;
-    json_decref(approval->asked);
-    json_decref(approval->card);
+    free(approval->asked);
+    free(approval->card);
     json_decref(approval->result);
     json_decref(approval->difference);
     free(approval);

@@ -20,8 +20,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define APPROVAL_KEY_MAX    256
-#define APPROVAL_REASON_MAX 1024
+#define APPROVAL_KEY_MAX     256
+#define APPROVAL_REASON_MAX  1024
+#define APPROVAL_ACTION_MAX  72
+#define APPROVAL_BINDING_MAX 208
 
 enum approval_state {
     APPROVAL_PENDING,
@@ -42,6 +44,8 @@ enum approval_refusal {
     APPROVAL_OTHER_SEAL = 2,  /* the decision was about something that has changed since */
 };
 
+struct buf;
+
 struct approval {
     char id[ULID_ID_MAX]; /* "apr_…" */
     enum approval_state state;
@@ -49,11 +53,14 @@ struct approval {
     char seal[SHA256_TAGGED_MAX]; /* of what is shown and what would run */
     char same[SHA256_TAGGED_MAX]; /* of session, action and operation arguments: what "the same call" means */
     char key[APPROVAL_KEY_MAX];   /* idempotency key; "" = none */
-    json_t *asked;                /* the call as it came, to be rendered again; NULL once it was forgotten */
-    json_t *card;       /* what a person sees and what is run, sealed; NULL once it was forgotten, or when nobody is asked */
-    json_t *result;     /* body of the run's answer, with "output" or "error"; NULL */
-    json_t *difference; /* what is other than when it was asked before; NULL */
-    char reason[APPROVAL_REASON_MAX]; /* of a denial, or why it was cancelled; "" = none */
+    /* Ten thousand may wait: both are kept as compact text, and read when they are needed. */
+    char *asked; /* the call as it came, to be rendered again; NULL once it was forgotten */
+    char *card;  /* what a person sees and what is run, sealed; NULL once it was forgotten, or when nobody is asked */
+    char action[APPROVAL_ACTION_MAX];   /* of what was asked; "" when that was forgotten */
+    char binding[APPROVAL_BINDING_MAX]; /* of the card; "" = none, or several */
+    json_t *result;                     /* body of the run's answer, with "output" or "error"; NULL */
+    json_t *difference;                 /* what is other than when it was asked before; NULL */
+    char reason[APPROVAL_REASON_MAX];   /* of a denial, or why it was cancelled; "" = none */
     int64_t requested_unix_ms, expires_unix_ms;
     int64_t decided_unix_ms, finished_unix_ms, collected_unix_ms, resolved_unix_ms; /* 0: not yet */
     char before[ULID_ID_MAX]; /* the last one that did the same and was collected; "" = none */
@@ -92,7 +99,7 @@ int approval_decide(struct approval *approval, bool approved, const char *seal, 
 int approval_start(struct approval *approval, int64_t now);
 /* A decision that could not be written down, and of which nothing has come: it waits again. */
 int approval_undecide(struct approval *approval);
-/* Approved, but what would run is not what was approved. Takes card and difference. */
+/* Approved, but what would run is not what was approved. Takes card and difference. Or -ENOMEM. */
 int approval_ask_again(
     struct approval *approval, const char *seal, json_t *card, json_t *difference, int64_t expires, int64_t now);
 /* `end`: completed, failed or unknown. Takes the result. */
@@ -108,10 +115,17 @@ bool approval_recover(struct approval *approval, int64_t now);
 /* Arguments and results leave `after_ms` after collection. True when something left. */
 bool approval_forget(struct approval *approval, int64_t after_ms, int64_t now);
 
+/* What was asked, the call as it came and its card; either may be NULL. Both are borrowed. -ENOMEM. */
+int approval_set(struct approval *approval, const json_t *asked, const json_t *card);
+/* Read again, new reference; NULL when it was forgotten, or out of memory. */
+json_t *approval_asked(const struct approval *approval);
+json_t *approval_card(const struct approval *approval);
 /* About how many bytes of memory it takes. */
 size_t approval_memory(const struct approval *approval);
 
-/* One line of the journal, and back. New reference; NULL when out of memory. */
+/* One line of the journal, without its newline, and back. */
+int approval_write(const struct approval *approval, struct buf *out);
+/* The same as a value. New reference; NULL when out of memory. */
 json_t *approval_to_json(const struct approval *approval);
 int approval_from_json(const json_t *json, struct approval **ret_approval, struct err *err);
 void approval_free(struct approval *approval);

@@ -256,10 +256,9 @@ int journal_open(
 
 static int line_try(const struct approval *approval, struct buf *line)
 {
-    CLEANUP_JSON json_t *json = approval_to_json(approval);
     bool is_new = approval->line_bytes == 0;
     size_t before = line->len;
-    int r = json ? json_write(json, line) : -ENOMEM;
+    int r = approval_write(approval, line);
 
     if (r == 0)
         r = json_check_limits(line->data + before, line->len - before, is_new ? ASKED_LIMITS : LINE_LIMITS, NULL);
@@ -277,7 +276,8 @@ static int line_make(const struct approval *approval, struct buf *line)
 
     if (r != -E2BIG || !approval_is_over(approval))
         return r;
-    slim.asked = slim.card = slim.result = slim.difference = NULL;
+    slim.asked = slim.card = NULL;
+    slim.result = slim.difference = NULL;
     return line_try(&slim, line);
 }
 

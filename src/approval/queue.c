@@ -353,8 +353,8 @@ int queue_request(struct queue *queue, const struct queue_request *request, int6
     r = same_find(queue, approval, ret_approval);
     if (r != QUEUE_NEW)
         return r;
-    approval->card = TAKE_PTR(card);
-    approval->asked = TAKE_PTR(asked);
+    if (approval_set(approval, asked, card) < 0)
+        return -ENOMEM;
     r = request->unattended ? QUEUE_NEW : room_check(queue, request->session_id, approval_memory(approval));
     if (r != QUEUE_NEW)
         return r;

@@ -23,7 +23,8 @@ static struct approval *make(enum approval_state state)
     memcpy(approval->seal, SEAL, sizeof SEAL);
     approval->requested_unix_ms = 1000;
     approval->expires_unix_ms = 5000;
-    approval->card = json_pack("{s:s}", "title", "Send a mail");
+    CLEANUP_JSON json_t *card = json_pack("{s:s}", "title", "Send a mail");
+    assert_int_equal(approval_set(approval, NULL, card), 0);
     return approval;
 }
 

@@ -2,6 +2,7 @@
 #include "approval/journal.h"
 
 #include "base/file.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -232,7 +233,8 @@ static void test_history(void **state)
     assert_int_equal(open_both(&both, &err), 0);
     struct approval *approval = ask(&both, "1"), *other = ask(&both, "2");
     static char text[100000];
-    assert_int_equal(json_object_set_new(approval->card, "text", json_stringn(memset(text, 'x', sizeof text), sizeof text)), 0);
+    CLEANUP_JSON json_t *card = json_pack("{s:o}", "text", json_stringn(memset(text, 'x', sizeof text), sizeof text));
+    assert_int_equal(approval_set(approval, NULL, card), 0);
     for (int i = 0; i < 200; i++) {
         assert_int_equal(journal_write(both.journal, approval, &err), 0);
         assert_int_equal(journal_compact(both.journal, both.queue, false, &err), 0);

@@ -18,7 +18,7 @@
 #define DECISION_MAGIC 0x64656369u
 #define LIST_DEFAULT   100
 #define LIST_MAX       1000
-#define LIST_BYTES     ((size_t) 16 * 1024 * 1024) /* of memory; large cards make shorter pages */
+#define LIST_BYTES     ((size_t) 8 * 1024 * 1024) /* large cards make shorter pages */
 
 struct decision {
     uint32_t magic;

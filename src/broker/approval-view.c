@@ -56,7 +56,7 @@ static void set_before(json_t *json, const struct approval *approval)
 
 json_t *view_approval(const struct approval *approval, const struct view_facts *facts)
 {
-    json_t *json = approval->card ? json_copy(approval->card) : json_object();
+    json_t *json = approval->card ? approval_card(approval) : json_object();
     json_t *own = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "id", approval->id, "state",
         approval_state_name(approval->state), "session_id", approval->session_id, "seal", approval->seal, "needs_ticket",
         facts->needs_ticket && approval->state == APPROVAL_PENDING, "client_gone", approval->client_gone, "review_url",

@@ -78,7 +78,7 @@ static void on_end(const struct call_end *end, void *userdata)
     if (!approval || approval_finish(approval, end_state(end), json_incref(end->body), clock_unix_ms()) != 0)
         return;
     if (approval->state == APPROVAL_UNKNOWN)
-        log_warn("%s: the outcome of %s is unknown", approval->id, json_get_str(approval->asked, "action"));
+        log_warn("%s: the outcome of %s is unknown", approval->id, approval->action);
     approvals_ended(approvals, approval);
 }
 
@@ -118,12 +118,13 @@ static int run_write(struct approvals *approvals, struct approval *approval, str
 /* It ends without having run. Takes what the failure holds. */
 static void fail(struct approvals *approvals, struct approval *approval, struct catalog_entry *entry, struct failure *failure)
 {
+    CLEANUP_JSON json_t *asked = approval_asked(approval);
     const struct run_refusal refusal = { .entry = entry,
-        .action = json_get_str(approval->asked, "action"),
+        .action = approval->action,
         .session_id = approval->session_id,
         .approval_id = approval->id,
-        .by_agent = !json_is_true(json_object_get(approval->asked, "owner")),
-        .actor_id = json_get_str(approval->asked, "agent") };
+        .by_agent = !json_is_true(json_object_get(asked, "owner")),
+        .actor_id = json_get_str(asked, "agent") };
     int status;
     json_t *body = run_refusal_write(approvals->broker, &refusal, failure, &status);
 
@@ -135,14 +136,15 @@ static void fail(struct approvals *approvals, struct approval *approval, struct 
 
 static void run_approved(struct approvals *approvals, struct approval *approval, const struct review_end *end)
 {
+    CLEANUP_JSON json_t *asked = approval_asked(approval);
     struct failure failure = FAILURE_INIT;
     struct err err = ERR_INIT;
     const struct call_spec spec = { .purpose = CALL_RUN,
         .entry = end->entry,
         .session_id = approval->session_id,
-        .actor = json_is_true(json_object_get(approval->asked, "owner")) ? AUDIT_HUMAN : AUDIT_AGENT,
-        .actor_id = json_get_str(approval->asked, "agent"),
-        .wanted_binding = json_get_str(approval->asked, "as"),
+        .actor = json_is_true(json_object_get(asked, "owner")) ? AUDIT_HUMAN : AUDIT_AGENT,
+        .actor_id = json_get_str(asked, "agent"),
+        .wanted_binding = json_get_str(asked, "as"),
         .steps = end->steps,
         .bindings = end->bindings,
         .approval_id = approval->id };
@@ -174,9 +176,10 @@ static void answer_changed(struct approvals *approvals, const struct approval *a
 static void ask_again(
     struct approvals *approvals, struct approval *approval, const struct review_end *end, struct api_reply *reply)
 {
+    CLEANUP_JSON json_t *before = approval_card(approval);
     int64_t now = clock_unix_ms();
     struct err err = ERR_INIT;
-    int r = approval_ask_again(approval, end->seal, json_incref(end->card), card_difference(approval->card, end->card),
+    int r = approval_ask_again(approval, end->seal, json_incref(end->card), card_difference(before, end->card),
         now + approvals->broker->settings.approval_expiry_s * 1000LL, now);
 
     if (r == 0 && approvals_receipt(
@@ -237,7 +240,8 @@ static void on_review(const struct review_end *end, void *userdata)
 
 void approvals_turn(struct approvals *approvals, struct approval *approval, struct api_reply *reply)
 {
-    struct turn *turn = calloc(1, sizeof *turn);
+    CLEANUP_JSON json_t *asked = approval_asked(approval);
+    struct turn *turn = asked ? calloc(1, sizeof *turn) : NULL;
 
     if (!turn) {
         api_reply_error(reply, 500, "out_of_memory", "out of memory; it stays approved and is tried again", NULL);
@@ -248,7 +252,7 @@ void approvals_turn(struct approvals *approvals, struct approval *approval, stru
     turn->reply = reply;
     memcpy(turn->id, approval->id, sizeof turn->id);
     LIST_INSERT_HEAD(&approvals->turns, turn, link);
-    if (review_start(approvals->broker, approval->session_id, approval->asked, on_review, turn, &turn->review) < 0)
+    if (review_start(approvals->broker, approval->session_id, asked, on_review, turn, &turn->review) < 0)
         api_reply_error(turn_free(turn), 500, "out_of_memory", "out of memory; it stays approved and is tried again", NULL);
 }
 

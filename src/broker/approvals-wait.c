@@ -123,13 +123,12 @@ void approvals_tell_pending(struct approvals *approvals, const struct approval *
 {
     const struct view_facts facts = approvals_facts(approvals, approval);
     CLEANUP_JSON json_t *pending = view_pending(approval, &facts);
-    const char *action = json_get_str(approval->card, "action");
     struct waiter *waiter, *next;
 
-    for (waiter = LIST_FIRST(&approvals->waiters); waiter && pending && action; waiter = next) {
+    for (waiter = LIST_FIRST(&approvals->waiters); waiter && pending; waiter = next) {
         next = LIST_NEXT(waiter, link);
         if (!strcmp(waiter->id, approval->id))
-            api_reply_pending(waiter->reply, action, pending);
+            api_reply_pending(waiter->reply, approval->action, pending);
     }
 }
 

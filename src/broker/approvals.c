@@ -73,12 +73,11 @@ int approvals_changed(struct approvals *approvals, struct approval *approval)
 void approvals_tell_people(struct approvals *approvals, const struct approval *approval)
 {
     struct broker *broker = approvals->broker;
-    const char *action = json_get_str(approval->card, "action");
     char url[256];
 
     approvals_tell_pages(approvals, approval);
     snprintf(url, sizeof url, "%s/approvals/%s", discovery_facts(broker->discovery)->url, approval->id);
-    notify_send(broker->notify, approval->id, action ? action : "", url);
+    notify_send(broker->notify, approval->id, approval->action, url);
 }
 
 bool approvals_needs_ticket(const struct approvals *approvals, const struct approval *approval)
@@ -103,12 +102,12 @@ struct view_facts approvals_facts(const struct approvals *approvals, const struc
 
 static json_t *payload_make(const struct approval *approval, const char *preview_hash)
 {
-    const json_t *connector = json_object_get(approval->card, "connector");
-    json_t *payload =
-        json_pack("{s:s, s:s*, s:s, s:s*, s:s*, s:s*, s:s*}", "aileron.approval.id", approval->id, "aileron.approval.kind",
-            json_get_str(approval->card, "kind"), "aileron.approval.seal", approval->seal, "aileron.approval.preview_hash",
-            preview_hash, "aileron.action.name", json_get_str(approval->card, "action"), "aileron.action.version",
-            json_get_str(approval->card, "version"), "aileron.connector.fqn", json_get_str(connector, "fqn"));
+    CLEANUP_JSON json_t *card = approval_card(approval);
+    const json_t *connector = json_object_get(card, "connector");
+    json_t *payload = json_pack("{s:s, s:s*, s:s, s:s*, s:s*, s:s*, s:s*}", "aileron.approval.id", approval->id,
+        "aileron.approval.kind", json_get_str(card, "kind"), "aileron.approval.seal", approval->seal,
+        "aileron.approval.preview_hash", preview_hash, "aileron.action.name", json_get_str(card, "action"),
+        "aileron.action.version", json_get_str(card, "version"), "aileron.connector.fqn", json_get_str(connector, "fqn"));
 
     if (payload && approval->state != APPROVAL_PENDING) {
         json_object_set_new(payload, "aileron.approval.wait_ms", json_integer(clock_unix_ms() - approval->requested_unix_ms));
@@ -122,10 +121,11 @@ int approvals_receipt(struct approvals *approvals, const struct approval *approv
     char ret_audit_id[ULID_ID_MAX], struct err *err)
 {
     CLEANUP_JSON json_t *payload = payload_make(approval, preview_hash);
+    CLEANUP_JSON json_t *asked = approval_asked(approval);
     bool requested = !strcmp(type, "approval.requested");
     bool decided = !strcmp(type, "approval.approved") || !strcmp(type, "approval.denied");
-    bool by_agent = !json_is_true(json_object_get(approval->asked, "owner"));
-    const char *agent = json_get_str(approval->asked, "agent");
+    bool by_agent = !json_is_true(json_object_get(asked, "owner"));
+    const char *agent = json_get_str(asked, "agent");
 
     if (!payload)
         return err_set(err, ENOMEM, "out of memory");
@@ -300,7 +300,7 @@ static bool binding_is_gone(const struct broker *broker, const char *name)
     const json_t *binding;
     size_t i;
 
-    if (!name || !*name || !keeper_is_there(broker->keeper))
+    if (!*name || !keeper_is_there(broker->keeper))
         return false;
     json_array_foreach(keeper_bindings(broker->keeper), i, binding)
     {
@@ -329,30 +329,27 @@ static bool connector_is_gone(struct broker *broker, const struct action *action
 static const char *what_is_gone(struct broker *broker, const char *name, const char *binding)
 {
     CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
-    int r = name ? catalog_get(broker->catalog, name, &entry, NULL) : -ENOENT;
+    int r = catalog_get(broker->catalog, name, &entry, NULL);
 
     if (r == -ENOENT || !catalog_is_enabled(broker->catalog, name))
         return GONE_ACTION;
     if (entry && connector_is_gone(broker, entry->action))
         return GONE_CONNECTOR;
     /* The card names all of several; then the click will tell. */
-    return binding && !strchr(binding, ',') && binding_is_gone(broker, binding) ? GONE_BINDING : NULL;
+    return binding_is_gone(broker, binding) ? GONE_BINDING : NULL;
 }
 
 /* Thousands may wait for the same action. */
 static const char *look_once(struct gathered *all, const struct approval *approval)
 {
-    const char *action = json_get_str(approval->asked, "action"), *binding = json_get_str(approval->card, "binding");
-    char key[ACTION_NAME_MAX + BINDING_NAME_MAX + 2];
-    int len = snprintf(key, sizeof key, "%s\n%s", action ? action : "", binding ? binding : "");
-    bool keeps = len > 0 && (size_t) len < sizeof key;
-    const json_t *known = keeps ? json_object_get(all->known, key) : NULL;
+    char key[APPROVAL_ACTION_MAX + APPROVAL_BINDING_MAX];
 
+    snprintf(key, sizeof key, "%s\n%s", approval->action, approval->binding);
+    const json_t *known = json_object_get(all->known, key);
     if (known)
         return json_string_value(known);
-    const char *gone = what_is_gone(all->approvals->broker, action, binding);
-    if (keeps)
-        json_object_set_new(all->known, key, gone ? json_string(gone) : json_null());
+    const char *gone = what_is_gone(all->approvals->broker, approval->action, approval->binding);
+    json_object_set_new(all->known, key, gone ? json_string(gone) : json_null());
     return gone;
 }
 
@@ -450,8 +447,9 @@ static void write_unknown(struct approvals *approvals, struct approval *approval
 {
     CLEANUP_PTR(catalog_entry_unref) struct catalog_entry *entry = NULL;
     struct failure failure = FAILURE_INIT;
-    const char *action = json_get_str(approval->asked, "action");
-    const json_t *connector = json_object_get(approval->card, "connector");
+    CLEANUP_JSON json_t *card = approval_card(approval);
+    const char *action = approval->action[0] ? approval->action : NULL;
+    const json_t *connector = json_object_get(card, "connector");
     char audit_id[ULID_ID_MAX] = "";
 
     failure_set(&failure, FAILURE_NETWORK_ERROR,
@@ -463,7 +461,7 @@ static void write_unknown(struct approvals *approvals, struct approval *approval
     if (action)
         catalog_get(approvals->broker->catalog, action, &entry, NULL);
     const struct action_require *require = first_require(entry);
-    const char *hash = json_get_str(approval->card, "action_hash"), *fqn = json_get_str(connector, "fqn");
+    const char *hash = json_get_str(card, "action_hash"), *fqn = json_get_str(connector, "fqn");
     CLEANUP_JSON json_t *payload = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b}",
         "aileron.approval.id", approval->id, "aileron.action.name", action ? action : "unknown", "aileron.action.version",
         entry ? entry->action->version : "unknown", "aileron.action.hash",

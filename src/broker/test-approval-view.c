@@ -18,12 +18,13 @@ static void make(struct approval *approval, enum approval_state state)
     *approval = (struct approval){
         .id = "apr_01", .state = state, .session_id = "ses_01", .seal = "sha256:aa", .requested_unix_ms = 1000
     };
-    approval->card = json_pack("{s:s, s:s, s:s}", "title", "Send a mail", "id", "apr_99", "state", "completed");
+    CLEANUP_JSON json_t *card = json_pack("{s:s, s:s, s:s}", "title", "Send a mail", "id", "apr_99", "state", "completed");
+    assert_int_equal(approval_set(approval, NULL, card), 0);
 }
 
 static void clear(struct approval *approval)
 {
-    json_decref(approval->card);
+    free(approval->card);
     json_decref(approval->result);
 }
 
@@ -39,7 +40,8 @@ static void test_a_pending_one(void **state)
     assert_string_equal(json_get_str(view, "review_url"), "http://127.0.0.1:7000/approvals/apr_01");
     assert_true(json_is_true(json_object_get(view, "needs_ticket")));
     assert_null(json_object_get(view, "decided_at"));
-    assert_string_equal(json_get_str(approval.card, "id"), "apr_99"); /* the sealed card stays as it is */
+    CLEANUP_JSON json_t *card = approval_card(&approval);
+    assert_string_equal(json_get_str(card, "id"), "apr_99"); /* the sealed card stays as it is */
     clear(&approval);
 }
 

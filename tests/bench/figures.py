@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 
+from tests.bench import parked
 from tests.rig import paths
 from tests.rig.ca import CertificateAuthority
 from tests.rig.home import Home, children_of, credential, program_of
@@ -396,6 +397,8 @@ def main():
         measure_storm(figures, folder, n)
         measure_idle(figures, home)
         measure_start(figures, home, n)
+        parked.measure(figures, folder, 500 if options.quick else 10000,
+                       lambda: program(REFERENCE, "append", folder / "append", 600, 200, "sync")["p50_us"] / 1000)
         measure_helpers(figures, options.quick)
     finally:
         home.close()

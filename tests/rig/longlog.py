@@ -13,9 +13,13 @@ def ulid(number):
     return "01K0" + text
 
 
-def event(number, day, prev, kind="execution.succeeded", session="ses_" + ulid(0), more=""):
+SESSION = "ses_" + ulid(0)
+
+
+def event(number, day, prev, kind="execution.succeeded", session=SESSION, more=""):
     """One line; `more` is put into its payload."""
-    return (f'{{"seq":{number + 1},"audit_id":"aud_{ulid(number)}","timestamp":"2026-01-{day:02d}T12:00:{number // 1000 % 60:02d}.{number % 1000:03d}Z",'
+    time = f"2026-01-{day:02d}T12:00:{number // 1000 % 60:02d}.{number % 1000:03d}Z"
+    return (f'{{"seq":{number + 1},"audit_id":"aud_{ulid(number)}","timestamp":"{time}",'
             f'"event_type":"{kind}","session_id":"{session}","actor":{{"type":"agent","id":"claude-code"}},"payload":{{'
             f'"aileron.action.name":"list-recent-emails","aileron.action.version":"1.0.0","aileron.action.hash":"{HASH}",'
             f'"aileron.connector.fqn":"github://acme/aileron-google","aileron.connector.version":"1.0.0","aileron.connector.hash":"{HASH}",'

@@ -117,10 +117,9 @@ export function Failure({ of }) {
 }
 
 /*
- * What GET `path` says, asked again at the named events (those of `only` this id, or end of one) and when the daemon is back.
- * → {data, error, reload}
+ * What GET `path` says, asked again at the named events and when the daemon is back. → {data, error, reload}
  */
-export function useLoad(path, events = [], only = "") {
+export function useLoad(path, events = []) {
   const [state, setState] = useState({});
   const current = useRef(null);
   const load = async () => {
@@ -137,8 +136,8 @@ export function useLoad(path, events = [], only = "") {
   useEffect(() => {
     let timer = null;
     load();
-    const stop = listen((type, data) => {
-      if (type === "state" || (events.includes(type) && (data.id ?? only).endsWith(only)))
+    const stop = listen(type => {
+      if (type === "state" || events.includes(type))
         timer ??= setTimeout(() => { timer = null; load(); }, 50);
     });
     return () => { stop(); clearTimeout(timer); current.current = null; };
