@@ -34,7 +34,7 @@ build: configured
 # Only what the demo runs: the tests are not built for it.
 GOOGLE := connectors/google
 DEMO := src/cli/aileron src/relay/aileron-mcp src/broker/aileron-broker src/keeper/aileron-keeper src/worker/aileron-worker \
-	demo/aileron-demo-workspace $(GOOGLE)/connector.wasm $(GOOGLE)/manifest.toml $(wildcard $(GOOGLE)/actions/*.md)
+	demo/aileron-demo-workspace $(addprefix $(GOOGLE)/,connector.wasm manifest.toml suite.toml VERSION) $(wildcard $(GOOGLE)/actions/*.md)
 demo: configured
 	@ninja -C $(BUILD) $(if $(wildcard $(BUILD)/src/cli/aileron),--quiet) $(DEMO)
 	@$(BUILD)/src/cli/aileron demo

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -336,7 +337,10 @@ static bool turn(struct notifier *notifier)
 int notifier_main(const char *home, const char *socket_dir)
 {
     struct notifier notifier = { .home = home, .socket_dir = socket_dir };
+    const struct rlimit no_core = { 0, 0 };
 
+    /* It knows no secret; that none of the daemon's programs leaves a core is easier to believe than that one may. */
+    setrlimit(RLIMIT_CORE, &no_core);
     signal(SIGINT, SIG_IGN);
     for (size_t i = 0; i < RUNNING_MAX; i++)
         notifier.running[i].pidfd = -1;

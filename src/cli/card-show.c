@@ -258,6 +258,8 @@ void card_show_outcome(struct lines *lines, const json_t *approval)
         return;
     add_head(lines, "What became of it");
     lines_addf(lines, style, "  %s", words);
+    if (card_is(approval, "approved"))
+        lines_say(lines, STYLE_PLAIN, "  It runs as soon as it can; a locked vault holds it up (aileron vault unlock).");
     lines_field(lines, "Reason", json_get_str(approval, "reason"), false);
     add_time(lines, "Decided", json_get_str(approval, "decided_at"), 0);
     add_time(lines, "Finished", json_get_str(approval, "finished_at"), 0);

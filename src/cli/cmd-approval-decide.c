@@ -8,6 +8,7 @@
 #include "cli/print.h"
 #include "cli/result.h"
 #include "cli/rows.h"
+#include "cli/unlock.h"
 
 #include "base/clock.h"
 
@@ -61,6 +62,15 @@ static int put_end(struct cli *cli, const json_t *approval)
     return fail_already(approval);
 }
 
+/* Approved, but its credential is locked away: opens the vault when somebody can be asked, else says what it waits for. */
+static int open_vault(struct cli *cli, const json_t *approval)
+{
+    if (!approval_is_held(cli, approval))
+        return CODE_DONE;
+    cli_note("aileron: approved; it runs as soon as the vault is open");
+    return cli_unlock(cli, UNLOCK_ONLY, NULL, NULL);
+}
+
 /* Approved: until it has run, or asks again. *ret_again is the new card then. */
 static int follow(struct cli *cli, const json_t *approval, json_t **ret_again)
 {
@@ -74,6 +84,9 @@ static int follow(struct cli *cli, const json_t *approval, json_t **ret_again)
         cli_note("aileron: approved");
         return CODE_DONE;
     }
+    code = open_vault(cli, approval);
+    if (code)
+        return code;
     code = await_approval(cli, json_get_str(approval, "id"), NULL, false, &end, &now);
     if (code)
         return code;
@@ -158,7 +171,7 @@ const struct command COMMAND_APPROVAL_APPROVE = {
                "\n"
                "What is approved is exactly what was shown. If it changed meanwhile nothing is done: the difference is shown and it "
                "asks again, or with --yes the command exits 1. Then it waits until the action has run and prints what it answered; "
-               "--no-wait does not.",
+               "--no-wait does not. A locked vault is opened for that, or the command exits 3 and it runs once somebody opens it.",
     .words_min = 1,
     .words_max = 1,
     .passphrase = true,

@@ -127,17 +127,28 @@ static void say(struct watching *watching, enum style style, const char *format,
     watching->view.status_style = style;
 }
 
-static void on_changed(const json_t *approval, bool fresh, void *userdata)
+/* What became of one that is no longer to be decided. */
+static void say_state(struct watching *watching, const json_t *approval)
 {
-    struct watching *watching = userdata;
     enum style style;
     const char *words = card_state_words(approval, &style);
     const char *message = json_get_str(json_object_get(approval, "failure"), "message");
 
+    if (approval_is_held(watching->cli, approval))
+        say(watching, STYLE_WARN, "%.100s: approved; it runs as soon as the vault is open: aileron vault unlock",
+            card_title(approval));
+    else
+        say(watching, style, "%.100s: %s%s%s", card_title(approval), words, message ? ": " : "", message ? message : "");
+}
+
+static void on_changed(const json_t *approval, bool fresh, void *userdata)
+{
+    struct watching *watching = userdata;
+
     if (card_is(approval, "pending") && json_array_size(json_object_get(approval, "difference")) && !fresh)
         say(watching, STYLE_BAD, "%.100s: it changed, nothing was done, and it asks again", card_title(approval));
     else if (!card_is(approval, "pending"))
-        say(watching, style, "%.100s: %s%s%s", card_title(approval), words, message ? ": " : "", message ? message : "");
+        say_state(watching, approval);
 }
 
 static const json_t *chosen(const struct watching *watching)
@@ -216,7 +227,7 @@ static void put_decision(struct watching *watching, const json_t *approval, enum
     else if (decided == DECIDED_CHANGED)
         say(watching, STYLE_BAD, "It changed since it was shown. Nothing was done. Look again, then decide.");
     else
-        say(watching, STYLE_GOOD, "%.100s: %s", card_title(approval), card_state_words(now, NULL));
+        say_state(watching, now);
     if (!card_is(now, "pending") && watch_find(&watching->watch, watching->id) < json_array_size(watching->watch.list))
         watching->watch.pending--;
     watching->watch.changed = NULL; /* it has been said */

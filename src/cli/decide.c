@@ -30,6 +30,17 @@ int approval_resolve(struct cli *cli, const char *id, json_t **ret_approval)
     return code;
 }
 
+bool approval_is_held(struct cli *cli, const json_t *approval)
+{
+    CLEANUP(cli_answer_free) struct cli_answer answer = { 0 };
+    const char *binding = json_get_str(approval, "binding"), *state;
+
+    if (!card_is(approval, "approved") || !binding || !*binding || cli_try(cli, "GET", "/v1/status", NULL, &answer, NULL) < 0)
+        return false;
+    state = json_get_str(answer.json, "vault_state");
+    return state && !strcmp(state, "locked");
+}
+
 /* After a 409: what it is now. */
 static int look_again(struct cli *cli, const char *id, enum decided *ret_decided, json_t **ret_approval, struct err *err)
 {

@@ -27,6 +27,8 @@ int approval_decide(
 /* One try, quietly: 0 with *ret_decided, or a negative errno with words; then nothing was decided. */
 int approval_try(struct cli *cli, const json_t *approval, const struct decision *decision, enum decided *ret_decided,
     json_t **ret_approval, struct err *err);
+/* True when the approval acts with a credential and the vault is locked, so that it waits although it was approved. */
+bool approval_is_held(struct cli *cli, const json_t *approval);
 /* POST …/resolve: a person has looked after an unknown outcome. *ret_approval may be NULL. */
 int approval_resolve(struct cli *cli, const char *id, json_t **ret_approval);
 

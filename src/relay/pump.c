@@ -24,8 +24,10 @@
 #include "base/banned.h"
 
 #define RETRY_FIRST_MS   10
-#define RETRY_MOST_MS    1000
-#define RETRY_REFUSED_MS 2000 /* a session does not come back by itself; a place may */
+#define RETRY_MOST_MS    250   /* at first: it may just be restarted */
+#define RETRY_LATER_MS   15000 /* then: who asks something is heard at once all the same */
+#define RETRY_REFUSED_MS 2000  /* a session does not come back by itself; a place may */
+#define AT_FIRST_MS      10000
 
 struct state {
     const struct pump *pump;
@@ -58,9 +60,16 @@ static bool put(int fd, const char *data, size_t len, size_t *ret_put)
 
 /* ---- the daemon's side ---- */
 
+static int64_t retry_most_ms(const struct state *state)
+{
+    if (state->link.refused)
+        return RETRY_REFUSED_MS;
+    return now() - state->link.away_since_ms < AT_FIRST_MS ? RETRY_MOST_MS : RETRY_LATER_MS;
+}
+
 static void try_again_later(struct state *state)
 {
-    int64_t most = state->link.refused ? RETRY_REFUSED_MS : RETRY_MOST_MS;
+    int64_t most = retry_most_ms(state);
 
     if (state->link.refused)
         state->retry_ms = most;

@@ -49,7 +49,7 @@ static const struct route ROUTES[] = {
     { "GET", "/v1/approvals", api_approvals_list, ROUTE_OWNER },
     { "POST", "/v1/approvals/{}/decide", api_approval_decide, ROUTE_OWNER },
     { "POST", "/v1/approvals/{}/resolve", api_approval_resolve, ROUTE_OWNER },
-    { "GET", "/v1/approvals/{}/result", api_approval_result, ROUTE_AGENT },
+    { "GET", "/v1/approvals/{}/result", api_approval_result, ROUTE_AGENT, .watched = true },
     { "GET", "/v1/approvals/{}", api_approval_get, ROUTE_OWNER },
     { "GET", "/v1/sessions", api_sessions_list, ROUTE_OWNER },
     { "POST", "/v1/sessions", api_session_open, ROUTE_OWNER },

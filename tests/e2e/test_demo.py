@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import time
 
@@ -169,6 +170,20 @@ def test_the_demo_uses_no_network(built, tmp_path):
     done = subprocess.run(["unshare", "-n", "sh", "-c", script, "sh", str(paths.CLI), "demo"], capture_output=True, text=True, timeout=60,
                           check=False, cwd=tmp_path, stdin=subprocess.DEVNULL,
                           env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / "user"), "TERM": "dumb"})
+    check_story(done)
+
+
+def test_what_make_demo_builds_is_enough(built, tmp_path):
+    """Where nothing but its own targets was built, as after `make demo` in a fresh clone."""
+    said = subprocess.run(["make", "-n", "demo"], capture_output=True, text=True, check=True, cwd=paths.ROOT).stdout
+    [line] = [line for line in said.splitlines() if " src/cli/aileron " in line]
+    targets = [word for word in line.split() if (paths.BUILD / word).is_file()]
+    assert len(targets) > 15 and "connectors/google/connector.wasm" in targets
+    for target in targets:
+        (tmp_path / "build" / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(paths.BUILD / target, tmp_path / "build" / target)
+    shutil.copytree(paths.BUILD / "libexec", tmp_path / "build/libexec", symlinks=True)
+    done, _ = run_demo(tmp_path / "build/src/cli/aileron", tmp_path)
     check_story(done)
 
 

@@ -150,6 +150,16 @@ def test_listing_and_filters(eventful):
     assert len(out.splitlines()) >= 10
 
 
+def test_a_search_through_everything(eventful):
+    """`--text` finds what a line holds, in any case, also far behind the newest; the API has bounds."""
+    wanted = [event["audit_id"] for event in eventful.audit("-n", "1000") if "connector.installed" in json.dumps(event)]
+    found = [event["audit_id"] for event in eventful.audit("--text", "Connector.INSTALLED", "-n", "1000")]
+    assert found == wanted != []
+    assert eventful.audit("--text", found[-1].lower())[0]["audit_id"] == found[-1]
+    assert eventful.audit("--text", "no such text anywhere") == []
+    assert eventful.api("GET", "/v1/audit?text=" + "x" * 256).status == 400
+
+
 @pytest.fixture
 def copied(eventful):
     """A stopped home with a copy of the log, to be damaged."""

@@ -269,6 +269,34 @@ def test_a_denial_tells_the_agent_why(home, session, hostile):
     assert again.code == 1 and "denied" in again.err and not effects(hostile, mark)
 
 
+# ---- a locked vault
+
+
+def test_an_approved_one_waits_for_the_vault(home, session, hostile):
+    mark = hostile.mark()
+    ident = session.ask("gated", effect("locked"))
+    home.cli("vault", "lock", check=0)
+    done = home.cli("approval", "approve", ident, "--yes")
+    assert done.code == 3 and "as soon as the vault is open" in done.err and approval(home, ident)["state"] == "approved", done
+    assert "vault unlock" in home.cli("approval", "show", ident, check=0).out and not effects(hostile, mark)
+    home.unlock()
+    wait_state(home, ident, "completed")
+    assert effects(hostile, mark) == ["locked"]
+
+
+def test_approving_opens_the_vault(home, session, hostile):
+    mark = hostile.mark()
+    first, second = session.ask("gated", effect("opens")), session.ask("gated", effect("opens too"))
+    home.cli("vault", "lock", check=0)
+    home.cli("approval", "approve", first, "--yes", "--passphrase-file", home.passphrase_file, check=0)
+    home.cli("vault", "lock", check=0)
+    with terminal(home, "approval", "approve", second, "--yes") as asked:
+        asked.expect("Vault passphrase: ")
+        asked.line(PASSPHRASE)
+        assert asked.wait() == 0, asked.text
+    assert effects(hostile, mark) == ["opens", "opens too"]
+
+
 # ---- the passphrase
 
 

@@ -372,6 +372,21 @@ def test_json_lines(home, session):
         process.wait()
 
 
+def test_a_locked_vault_is_told(home, session, hostile):
+    mark = hostile.mark()
+    ident = session.ask("gated", effect("held"))
+    with Watch(home) as watch:
+        watch.shows(ident[-8:])
+        watch.settled()
+        home.cli("vault", "lock", check=0)
+        watch.send("a")
+        watch.shows("as soon as the vault is open")
+        home.unlock()
+        watch.shows("Gated: done")
+        assert effects(hostile, mark) == ["held"]
+        watch.leave()
+
+
 # ---- sessions watch
 
 

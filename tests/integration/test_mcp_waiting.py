@@ -359,3 +359,20 @@ def test_the_official_client_waits(gated_home, hostile, door):
     stdio = mcp.StdioServerParameters(command=str(paths.RELAY), env=gated_home.environment, cwd=str(gated_home.base))
     asyncio.run(asyncio.wait_for(over_http() if door == "http" else conversation(stdio), 60))
     assert effects(hostile, mark) == [f"official {door}"]
+
+
+def test_who_goes_while_collecting_has_not_collected(gated_home, hostile):
+    """GET …/result waits too; an answer that nobody is there to take is kept for the next who asks."""
+    client, mark = Streamable(gated_home), hostile.mark()
+    answer = gated_home.api("POST", "/v1/actions/gated/run", {"args": effect("collect later")}, token=client.token)
+    ident = answer.json()["approval_id"]
+    path, stream = f"/v1/approvals/{ident}/result".encode(), client.connect()
+    stream.sendall(client.head("GET", Accept=None, Prefer="wait=60").replace(b"/mcp", path, 1))
+    time.sleep(0.2)
+    stream.close()
+    time.sleep(0.2)
+    decide(gated_home, ident)
+    done = wait_state(gated_home, ident, "completed")
+    assert effects(hostile, mark) == ["collect later"] and not done.get("collected_at")
+    assert not client.call("check_action_status", {"approval_id": ident}).get("isError")
+    assert approval(gated_home, ident)["collected_at"]

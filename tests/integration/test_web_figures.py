@@ -76,6 +76,21 @@ def test_a_thousand_wait(busy, browser):
         assert tab.complaints == []
 
 
+def test_pages_of_the_list(busy):
+    """From the oldest, each page behind the last one of the page before: what waits, once each, in the order of asking."""
+    seen, after = [], ""
+    while True:
+        page = busy.api("GET", f"/v1/approvals?status=pending&order=oldest&limit=300{after}").json()
+        seen += [one["id"] for one in page["approvals"]]
+        if not page["more"]:
+            break
+        after = f"&after={seen[-1]}"
+    assert seen == sorted(set(seen)) and len(seen) == page["pending"] > 900
+    newest = busy.api("GET", "/v1/approvals?status=pending&limit=5").json()["approvals"]
+    assert [one["id"] for one in newest] == seen[:-6:-1]
+    assert busy.api("GET", "/v1/approvals?order=random").status == 400
+
+
 def write_receipts(folder, number):
     """A chained log as the daemon writes it, of yesterday."""
     day = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)

@@ -140,7 +140,7 @@ export function Approvals({ query }) {
 /* --- one alone --- */
 
 export function Approval({ id }) {
-  const { data, error, reload } = useLoad(base(id), ["approval"]);
+  const { data, error, reload } = useLoad(base(id), ["approval"], id);
   const [given, setGiven] = useState(null);
   useEffect(() => setGiven(null), [data]);
   const one = given ?? data;

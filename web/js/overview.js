@@ -10,13 +10,11 @@ const VAULT = {
   missing: ["There is no vault yet, so no account can be connected.", "aileron vault init"],
 };
 
-/* Advice is a sentence; a command in it stands at its end, or is all of it. */
+/* Advice is a sentence; a command in it stands between backquotes, or is all of it. */
 function Advice({ of }) {
-  const command = /(?:^|[:`] ?)(aileron [a-z][^`]*?)`?\.?$/.exec(of);
-  if (!command)
-    return html`<p>What to do: <${Text} of=${of} /></p>`;
-  const before = of.slice(0, command.index).trim();
-  return html`<p>${before && html`<${Text} of=${before} />: `}<${Command}>${command[1]}<//></p>`;
+  if (/^aileron [a-z0-9 ._-]+$/.test(of))
+    return html`<p><${Command}>${of}<//></p>`;
+  return html`<p>What to do: ${of.split(/`(aileron [^`]+)`/).map((part, index) => index % 2 ? html`<${Command}>${part}<//>` : html`<${Text} of=${part} />`)}</p>`;
 }
 
 function Troubles({ of }) {

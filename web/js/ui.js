@@ -117,9 +117,10 @@ export function Failure({ of }) {
 }
 
 /*
- * What GET `path` says, asked again at the named events and when the daemon is back. → {data, error, reload}
+ * What GET `path` says, asked again at the named events (those of `only` this id, or end of one) and when the daemon is back.
+ * → {data, error, reload}
  */
-export function useLoad(path, events = []) {
+export function useLoad(path, events = [], only = "") {
   const [state, setState] = useState({});
   const current = useRef(null);
   const load = async () => {
@@ -136,8 +137,8 @@ export function useLoad(path, events = []) {
   useEffect(() => {
     let timer = null;
     load();
-    const stop = listen(type => {
-      if (type === "state" || events.includes(type))
+    const stop = listen((type, data) => {
+      if (type === "state" || (events.includes(type) && (data.id ?? only).endsWith(only)))
         timer ??= setTimeout(() => { timer = null; load(); }, 50);
     });
     return () => { stop(); clearTimeout(timer); current.current = null; };
