@@ -28,6 +28,8 @@ struct mount_table {
     struct mount_row *rows;
     size_t len;
 };
+/* One line of mountinfo; what was filled before an error is the caller's too. */
+int mount_row_parse(const char *line, struct mount_row *row);
 int mount_table_read(struct mount_table *ret_table, struct err *err);
 void mount_table_free(struct mount_table *table);
 /* True when `path` is `folder` or below it. */

@@ -27,7 +27,7 @@ static void unescape(char *text)
 }
 
 /* "36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw" */
-static int parse_row(const char *line, struct mount_row *row)
+int mount_row_parse(const char *line, struct mount_row *row)
 {
     const char *type = strstr(line, " - ");
 
@@ -56,7 +56,7 @@ int mount_table_read(struct mount_table *ret_table, struct err *err)
             return -ENOMEM;
         table.rows = rows;
         table.rows[table.len] = (struct mount_row){ 0 };
-        r = parse_row(line, &table.rows[table.len++]);
+        r = mount_row_parse(line, &table.rows[table.len++]);
     }
     if (r < 0 || ferror(file))
         return err_set(err, EPROTO, "cannot read /proc/self/mountinfo");

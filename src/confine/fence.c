@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,9 @@
 
 #include "base/banned.h"
 
-#define OUTER (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC)
+#define KERNEL_MAJOR 5
+#define KERNEL_MINOR 14
+#define OUTER        (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC)
 
 struct build {
     const struct fence_spec *spec;
@@ -328,6 +331,21 @@ _Noreturn static void try_out(uid_t uid, gid_t gid)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EIO);
 }
 
+/* mount_setattr and the whole of seccomp's notifications. */
+static int check_kernel(struct err *err)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+
+    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2 || major > KERNEL_MAJOR ||
+        (major == KERNEL_MAJOR && minor >= KERNEL_MINOR))
+        return 0;
+    err_set(err, ENOSYS, "the fence cannot be put up: Linux %s is too old for it, it needs %d.%d", name.release, KERNEL_MAJOR,
+        KERNEL_MINOR);
+    err_hint(err, "--no-fence goes without");
+    return -ENOSYS;
+}
+
 int fence_check(const struct fence_spec *spec, struct err *err)
 {
     uid_t uid = geteuid();
@@ -340,6 +358,8 @@ int fence_check(const struct fence_spec *spec, struct err *err)
         err_hint(err, "start it in the folder of a project");
         return -EPERM;
     }
+    if (check_kernel(err) < 0)
+        return -ENOSYS;
     pid = fork_into(OUTER);
     if (pid == 0)
         try_out(uid, gid);

@@ -1,10 +1,15 @@
-"""Fixtures of the tests that install from a forge (test_install*.py), and of those in Chromium (test_browser.py, test_web_*.py)."""
+"""
+Fixtures of the tests that install from a forge (test_install*.py), of those in Chromium (test_browser.py, test_web_*.py), and of those of
+the fence (test_fence*.py).
+"""
 import itertools
+import os
 import pathlib
 
 import pytest
 
 from tests.rig.chromium import CHROMIUM, launch
+from tests.rig.fence import UID, Fenced, UserHome, landlock_mask
 from tests.rig.forge import Forge, RudeForge
 from tests.rig.shop import Shop
 
@@ -84,3 +89,19 @@ def browser(playwright):
     made = launch(playwright)
     yield made
     made.close()
+
+
+# Who, and whether with Landlock as old as Debian 12's.
+FENCED = [(None, False), (None, True), (UID, False), (UID, True)]
+FENCED_NAMES = ["root", "root-abi2", "user", "user-abi2"]
+
+
+@pytest.fixture(scope="module", params=FENCED, ids=FENCED_NAMES)
+def fenced(request, built):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be two users")
+    uid, old = request.param
+    home = UserHome(uid)
+    home.start()
+    yield Fenced(home, landlock_mask() if old else None)
+    home.close()

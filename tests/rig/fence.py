@@ -5,8 +5,10 @@ import os
 import pathlib
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 
 from . import paths
 from .agent import FakeAgent
@@ -146,3 +148,78 @@ class Fenced:
         self.agent.does(script)
         return subprocess.Popen(self.home.command(*self.args(*options)), env={**self.home.environment, **self.environment}, text=True,
                                 cwd=self.home.project, **more)
+
+
+def tell(code):
+    """Python that prints `reached` or what kept it."""
+    lines = "\n".join("    " + line for line in code.strip().splitlines())
+    return f"import os, socket, sys, fcntl, json\ntry:\n{lines}\n    print('reached')\nexcept BaseException as e:\n    print('held', repr(e))\n"
+
+
+def both(fenced, code, *, more=None):
+    """Runs the probe without the fence, where it has to work (once for each user is enough), and inside, where it must not."""
+    if not fenced.old:
+        result = fenced.python(tell(code), "--no-fence", environment=more)
+        assert result.out.strip().endswith("reached"), f"the probe itself does not work: {result!r}"
+    result = fenced.python(tell(code), environment=more)
+    assert result.out.strip().splitlines()[-1].startswith("held"), repr(result)
+    return result.out
+
+
+class Listener:
+    """A server of the person's that lies outside: it says HELLO to whoever comes."""
+
+    def __init__(self, address, uid=None, kind=socket.SOCK_STREAM):
+        self.address, self.socket = address, socket.socket(socket.AF_UNIX, kind)
+        self.received = []
+        if isinstance(address, pathlib.Path):
+            address.unlink(missing_ok=True)
+            self.socket.bind(str(address))
+            os.chmod(address, 0o666)
+            if uid is not None:
+                os.chown(address, uid, uid)
+        else:
+            self.socket.bind(address)
+        if kind == socket.SOCK_STREAM:
+            self.socket.listen()
+        threading.Thread(target=self._serve, args=(kind,), daemon=True).start()
+
+    def _serve(self, kind):
+        while True:
+            try:
+                if kind == socket.SOCK_STREAM:
+                    connection, _ = self.socket.accept()
+                    connection.send(b"HELLO")
+                    connection.close()
+                else:
+                    self.received.append(self.socket.recv(100))
+            except OSError:
+                return
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR) if self.socket.type == socket.SOCK_STREAM else None
+        self.socket.close()
+        if isinstance(self.address, pathlib.Path):
+            self.address.unlink(missing_ok=True)
+
+
+def connect(address):
+    return f"""
+s = socket.socket(socket.AF_UNIX)
+s.connect({str(address) if isinstance(address, pathlib.Path) else address!r})
+assert s.recv(5) == b"HELLO"
+""".replace(f"connect({address})", f"connect({str(address)!r})")
+
+
+def home_port(home):
+    return int(home.discovery()["url"].rsplit(":", 1)[1])
+
+
+def end_all(home):
+    """Sessions whose launcher could not end them."""
+    for session in left_open(home):
+        home.api("POST", f"/v1/sessions/{session['id']}/end", {})
+
+
+def left_open(home):
+    return [session for session in home.cli("sessions", "list", "--json", check=0).json()["sessions"] if not session.get("ended_at")]
