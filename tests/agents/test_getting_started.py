@@ -19,7 +19,7 @@ from tests.rig.chromium import CHROMIUM
 from tests.rig.desk import Desk
 from tests.rig.forge import Forge
 from tests.rig.home import Home
-from tests.rig.walk import Shell, difference, pattern_of, steps_of
+from tests.rig.walk import Shell, difference, pattern_of, standing, steps_of
 from tests.rig.workspace import EMAIL
 
 PAGE = paths.ROOT / "docs/getting-started.md"
@@ -321,3 +321,7 @@ def test_steps_of_a_page():
     ("aileron 0.1.0\nend\nmore\n", False), ("before\naileron 0.1.0\nend\n", False), ("aileron 0.1.0\n", False), ("aileron 0.1.0\nends\n", False)])
 def test_what_is_shown_is_compared(output, verdict):
     assert (difference("aileron 0.…\n…\nend", output) is None) == verdict
+
+
+def test_progress_that_was_overwritten_is_gone():
+    assert standing("\rone\n[1/2] … checking \r[2/2] … checking \rtwo\nthree\n") == "one\ntwo\nthree\n"

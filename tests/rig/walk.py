@@ -82,6 +82,11 @@ def difference(expected, output, whole=True):
     return f"{missed}. This was shown:\n{output}"
 
 
+def standing(output):
+    """Progress that was overwritten in its line is gone."""
+    return "\n".join(line.rsplit("\r", 1)[-1] for line in output.split("\n"))
+
+
 class Shell(Screen):
     """bash as a person has it, whose prompt tells how the last command ended."""
 
@@ -103,7 +108,7 @@ class Shell(Screen):
 
     def so_far(self):
         """What the command has shown."""
-        return self.text[self._at:].lstrip("\r")
+        return standing(self.text[self._at:])
 
     def is_done(self):
         return bool(PROMPT.search(self.text, self._at))
@@ -111,7 +116,7 @@ class Shell(Screen):
     def finish(self, timeout=60):
         """(exit code, output) of the command that was begun."""
         prompt = self._await_prompt(timeout)
-        output, self._at = self.text[self._at:prompt.start()].lstrip("\r"), prompt.start()
+        output, self._at = standing(self.text[self._at:prompt.start()]), prompt.start()
         return int(prompt.group(2)), output
 
     def run(self, command, answers=(), timeout=60):
