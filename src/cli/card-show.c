@@ -10,6 +10,8 @@
 
 #include "base/banned.h"
 
+#define AGENT_MAX 256
+
 static const struct {
     const char *state, *words;
     enum style style;
@@ -71,6 +73,14 @@ const char *card_title(const json_t *approval)
     const char *title = json_get_str(approval, "title"), *action = json_get_str(approval, "action");
 
     return title ? title : action ? action : "an action that was forgotten";
+}
+
+int card_asker(const json_t *approval, struct buf *out)
+{
+    const char *agent = text_of(approval, "agent");
+    int r = buf_add_str(out, *text_of(approval, "session_id") ? "agent " : "you");
+
+    return r < 0 || !*text_of(approval, "session_id") ? r : text_visible(agent, strnlen(agent, AGENT_MAX), false, out);
 }
 
 char *card_ago(const char *rfc3339, int64_t now_unix_ms, char out[64])
@@ -195,8 +205,8 @@ static void add_asker(struct lines *lines, const json_t *approval, int64_t now)
     const char *binding = text_of(approval, "binding"), *session = text_of(approval, "session_id");
 
     add_head(lines, "Who asks, and what runs");
-    lines_field(lines, "Agent", json_get_str(approval, "agent"), false);
-    lines_field(lines, "Session", *session ? session : "none: the owner", false);
+    lines_field(lines, *session ? "Agent" : "Owner", *session ? json_get_str(approval, "agent") : "you, by a command", false);
+    lines_field(lines, "Session", *session ? session : NULL, false);
     lines_field(lines, "Folder", json_get_str(approval, "folder"), false);
     add_time(lines, "Since", json_get_str(approval, "requested_at"), now);
     add_time(lines, "Expires", card_is(approval, "pending") ? json_get_str(approval, "expires_at") : NULL, now);
@@ -289,11 +299,12 @@ void card_show(struct lines *lines, const json_t *approval, int64_t now)
     lines_say(lines, STYLE_BOLD, buf_str(&head));
     lines_add(lines, style, words);
     card_ago(json_get_str(approval, "requested_at"), now, ago);
-    if (json_get_str(approval, "agent")) {
-        buf_reset(&head);
-        buf_printf(&head, " asks, %s", ago);
-        add_mixed(lines, STYLE_PLAIN, "", text_of(approval, "agent"), buf_str(&head));
-    }
+    buf_reset(&head);
+    buf_printf(&head, *ago ? " asks, %s" : " asks", ago);
+    if (!*text_of(approval, "session_id")) /* an agent may call itself what it likes */
+        lines_addf(lines, STYLE_PLAIN, *ago ? "You ask, %s" : "You ask", ago);
+    else
+        add_mixed(lines, STYLE_PLAIN, "The agent ", text_of(approval, "agent"), buf_str(&head));
     card_show_difference(lines, approval);
     add_warnings(lines, approval, now);
     if (json_object_get(approval, "arguments")) {

@@ -17,6 +17,8 @@ void card_show_difference(struct lines *lines, const json_t *approval);
 const char *card_state_words(const json_t *approval, enum style *ret_style);
 /* "Send draft": the title, else the action's name. Borrowed, foreign. */
 const char *card_title(const json_t *approval);
+/* Appends who asks, visible: "you" for a command of the owner's, "agent NAME" else, for an agent may call itself what it likes. */
+int card_asker(const json_t *approval, struct buf *out);
 bool card_is(const json_t *approval, const char *state);
 /* Nothing happens to it any more. */
 bool card_is_over(const json_t *approval);

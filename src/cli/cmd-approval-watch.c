@@ -56,7 +56,7 @@ static void put_line(const json_t *approval, bool fresh, void *userdata)
 {
     struct cli *cli = userdata;
     CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024);
-    const char *badge = json_get_str(approval, "badge"), *agent = json_get_str(approval, "agent");
+    const char *badge = json_get_str(approval, "badge");
     const char *title = card_title(approval), *url = json_get_str(approval, "review_url");
     char now[CLOCK_TEXT_MAX], local[PRINT_TIME_MAX];
 
@@ -67,8 +67,7 @@ static void put_line(const json_t *approval, bool fresh, void *userdata)
             print_suffix(json_get_str(approval, "id")), card_state_words(approval, NULL), badge ? badge : "");
         text_visible(title, strlen(title), false, &text);
         buf_add_str(&text, " · ");
-        if (agent)
-            text_visible(agent, strlen(agent), false, &text);
+        card_asker(approval, &text);
         if (card_is(approval, "pending"))
             buf_printf(&text, " · %s", url ? url : "");
         fprintf(cli->out, "%s\n", buf_str(&text));

@@ -83,6 +83,7 @@ static void put_visible(struct table *table, const char *text)
 
 static void put_row(struct table *table, const json_t *approval, int64_t now)
 {
+    CLEANUP(buf_free) struct buf asker = BUF_INIT(64 * 1024);
     char when[PRINT_TIME_MAX], expires[64] = "";
     enum style style;
     const char *words = card_state_words(approval, &style);
@@ -95,7 +96,8 @@ static void put_row(struct table *table, const json_t *approval, int64_t now)
     table_cell_style(table, words, style);
     table_cell(table, json_get_str(approval, "badge"));
     put_visible(table, card_title(approval));
-    put_visible(table, json_get_str(approval, "agent"));
+    card_asker(approval, &asker);
+    table_cell(table, buf_str(&asker));
     table_cell(table, expires);
 }
 
@@ -107,7 +109,7 @@ static int put_list(struct cli *cli, const json_t *answer, const char *status)
         { "STATE", false, 0 },
         { "KIND", false, 6 },
         { "WHAT", false, 12 },
-        { "AGENT", false, 8 },
+        { "WHO ASKS", false, 8 },
         { "EXPIRES", false, 8 },
     };
     CLEANUP_PTR(table_free) struct table *table = table_new(COLUMNS, ARRAY_LEN(COLUMNS));

@@ -48,7 +48,7 @@ static int add_heading(const struct watch_view *view, size_t columns, struct buf
 static int add_row(const struct watch_view *view, size_t index, size_t columns, struct buf *out)
 {
     const json_t *approval = json_array_get(view->list, index);
-    const char *badge = json_get_str(approval, "badge"), *agent = json_get_str(approval, "agent");
+    const char *badge = json_get_str(approval, "badge");
     const char *title = card_title(approval);
     CLEANUP(buf_free) struct buf text = BUF_INIT(1024 * 1024);
     char ago[64];
@@ -60,8 +60,7 @@ static int add_row(const struct watch_view *view, size_t index, size_t columns, 
                                      : "");
     text_visible(title, strnlen(title, WORDS_MAX), false, &text);
     buf_add_str(&text, " · ");
-    if (agent)
-        text_visible(agent, strnlen(agent, WORDS_MAX), false, &text);
+    card_asker(approval, &text);
     buf_printf(&text, " · %s", ago);
     return add_line(out,
         index == view->selected                                                                    ? STYLE_BOLD

@@ -79,7 +79,7 @@ def test_show_says_everything(home, session):
     ident = session.ask("gated", {**effect("shown"), "note": "two\nlines"})
     out = home.cli("approval", "show", ident[-8:], check=0).out
     card = approval(home, ident)
-    for said in ("COMMS SEND  Gated", "waiting for you", "claude asks", "What the agent gave", "Requests", "    │ two\n    │ lines\n",
+    for said in ("COMMS SEND  Gated", "waiting for you", "The agent claude asks", "What the agent gave", "Requests", "    │ two\n    │ lines\n",
                  "Exact arguments", '"note": "two\\nlines"', session.id, "/work/project", "local://probe@1.0.0", "api_key/probe/me",
                  ident, card["seal"], "Expires"):
         assert said in out, (said, out)
@@ -125,6 +125,18 @@ def test_a_megabyte_is_shown_whole_and_asked_about_short(home, session):
         asked.line("n")
         assert asked.wait() == 1
     home.cli("approval", "deny", ident, check=0)
+
+
+def test_no_agent_passes_for_the_owner(home, hostile):
+    fake = Session(home, agent="you", **FENCED).ask("gated", effect("fake owner"))
+    own = json.loads(home.cli("action", "run", "gated", "--args", json.dumps(effect("own")), "--json").out)["approval_id"]
+    shown = {ident: home.cli("approval", "show", ident, check=0).out for ident in (fake, own)}
+    assert "The agent you asks" in shown[fake] and "You ask" not in shown[fake] and "  Agent         you\n" in shown[fake]
+    assert "You ask, " in shown[own] and "  Owner         you, by a command\n" in shown[own] and "Agent  " not in shown[own]
+    rows = {line.split()[0]: line for line in home.cli("approval", "list", check=0).out.splitlines()}
+    assert "agent you" in rows[fake[-8:]] and "agent" not in rows[own[-8:]].replace("Gated", "") and " you " in rows[own[-8:]]
+    for ident in (fake, own):
+        home.cli("approval", "deny", ident, check=0)
 
 
 # ---- approve
