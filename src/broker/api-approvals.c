@@ -25,7 +25,7 @@ struct decision {
     struct approvals *approvals;
     LIST_ENTRY(decision) link;
     char id[ULID_ID_MAX], seal[SHA256_TAGGED_MAX];
-    char reason[APPROVAL_REASON_MAX];
+    char reason[APPROVAL_REASON_MAX + 4]; /* more than is kept: who cuts it sees where a character ends */
     bool approved;
     struct api_reply *reply;
     struct keeper_call *ticket; /* the keeper looks at it */

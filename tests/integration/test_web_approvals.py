@@ -92,6 +92,15 @@ def test_deny_with_a_reason(home, browser, session, hostile):
         tab.page.wait_for_selector("ul.rows >> text=denied")
 
 
+@pytest.mark.parametrize("reason", ["\u00e9" * 800, "a" + "\u00e9" * 800, "\U0001f642" * 400, "x" * 5000, "\u202e<b>"])
+def test_a_reason_of_any_length_and_kind(home, session, reason):
+    """An overlong one is cut between two characters; the decision counts."""
+    ident = session.ask("gated", effect("reason"))
+    kept = decide(home, ident, approved=False, reason=reason).json()["reason"]
+    assert reason.startswith(kept) and len(kept.encode()) >= min(len(reason.encode()), 1020)
+    assert session.result(ident).json()["error"]["details"]["reason"] == kept
+
+
 def test_a_reason_can_be_taken_back(home, browser, session):
     ident = session.ask("gated", effect("back"))
     with SignedIn(browser, home, "/approvals") as tab:

@@ -197,7 +197,7 @@ function Deny({ of, busy, onDeny, onBack }) {
   return html`<form class="deny" onSubmit=${event => { event.preventDefault(); onDeny(reason.trim()); }}
       onKeyDown=${event => event.key === "Escape" && onBack()}>
     <label for=${id}>Reason, told to the agent (optional)</label>
-    <input id=${id} ref=${field} value=${reason} maxlength="1000" autocomplete="off" onInput=${event => setReason(event.target.value)} />
+    <input id=${id} ref=${field} value=${reason} maxlength="340" autocomplete="off" onInput=${event => setReason(event.target.value)} />
     <div class="buttons"><button class="danger" type="submit" disabled=${busy}>Deny</button><button type="button" onClick=${onBack}>Back</button></div></form>`;
 }
 
