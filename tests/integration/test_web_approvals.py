@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import make_probe_home
 from tests.rig.chromium import CLICK_AT_ONCE, LOOKS, SignedIn, shot, url_of
-from tests.rig.gated import (Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
+from tests.rig.gated import (Background, Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
                              wait_state)
 from tests.rig.ports import wait_for
 
@@ -279,6 +279,34 @@ def test_ten_tabs(home, browser, session):
         decide(home, ident, approved=False)
         for page in tabs:
             gone(page, ident)
+        assert tab.complaints == []
+
+
+def test_a_flood(home, browser):
+    """Many are asked and decided at once, so that answers overtake each other: in the end every window shows what is."""
+    idents = []
+
+    def ask(number):
+        agent = Session(home, f"agent {number}", confinement="fence")
+        for each in range(50):
+            idents.append(agent.ask("gated", effect(f"flood {number} {each}")))
+
+    with SignedIn(browser, home, "/approvals") as tab:
+        pages = [tab.page, tab.another("/approvals")]
+        for work in [Background(lambda number=number: ask(number)) for number in range(3)]:
+            work.join()
+        for page in pages:
+            wait_for(lambda page=page: page.title().startswith("(150) ") and page.locator("article").count() >= 30, "all of them")
+        for work in [Background(lambda ident=ident: decide(home, ident, approved=False)) for ident in idents[:140]]:
+            work.join()
+        left = sorted(idents[140:])
+        shown = "[...document.querySelectorAll('article h2 a')].map(one => one.getAttribute('href').split('/').at(-1)).join()"
+        for page in pages:
+            wait_for(lambda page=page: page.title().startswith("(10) ") and page.evaluate(shown) == ",".join(left), "the rest of them, in order")
+        for ident in left:
+            decide(home, ident, approved=False)
+        for page in pages:
+            wait_for(lambda page=page: page.locator("article").count() == 0 and page.title() == "Approvals · Aileron", "none")
         assert tab.complaints == []
 
 

@@ -11,7 +11,7 @@ import { Audit } from "./audit.js";
 import { connect, listen, liveState } from "./live.js";
 import { Overview } from "./overview.js";
 import { Sessions } from "./sessions.js";
-import { Command, Failure, Notice, html, setWaiting, useEffect, useLoad, useState, useWaiting } from "./ui.js";
+import { Command, Failure, Notice, asking, html, setWaiting, useEffect, useLoad, useState, useWaiting } from "./ui.js";
 
 /* Addresses; src/web/assets.c has the same list. */
 const PAGES = [
@@ -63,8 +63,9 @@ function useCounting() {
   useEffect(() => {
     let timer = null;
     const ask = () => {
+      const asked = asking();
       timer = null;
-      get("/v1/approvals?status=pending&limit=1").then(({ pending, approvals }) => setWaiting(pending ?? approvals.length), () => {});
+      get("/v1/approvals?status=pending&limit=1").then(({ pending }) => setWaiting(pending, asked), () => {});
     };
     ask();
     const stop = listen(type => {

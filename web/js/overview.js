@@ -1,7 +1,7 @@
 /*
  * The overview: is all well, what waits, what happened last; for what is locked or degraded the command that mends it.
  */
-import { Badge, Command, Failure, Notice, Page, Pairs, Text, Time, html, setWaiting, useEffect, useLoad } from "./ui.js";
+import { Badge, Command, Failure, Notice, Page, Pairs, Text, Time, html, useLoad } from "./ui.js";
 import { EventRow } from "./audit.js";
 
 const RECENT = 6;
@@ -43,7 +43,6 @@ function Recent() {
 
 export function Overview() {
   const { data, error } = useLoad("/v1/status", ["vault", "session", "actions", "approval", "audit"]);
-  useEffect(() => { data && setWaiting(data.counts.approvals_pending); }, [data]);
   return html`<${Page} title="Overview">
     <${Failure} of=${error} />
     ${data && html`<${Troubles} of=${data} /><${Tiles} counts=${data.counts} /><${Recent} />

@@ -148,11 +148,17 @@ export function useLoad(path, events = [], only = "") {
 
 /* --- how many wait --- */
 
-let waiting = 0;
+let waiting = 0, known = 0, clock = 0;
 const watchers = new Set();
 
-/* Said by whoever asked the daemon last. */
-export function setWaiting(number) {
+/* A number for each question to the daemon: of two answers the one that was asked for later counts. */
+export const asking = () => ++clock;
+
+/* `asked`: asking() of the question whose answer it is. */
+export function setWaiting(number, asked) {
+  if (asked < known)
+    return;
+  known = asked;
   if (waiting === number)
     return;
   waiting = number;
