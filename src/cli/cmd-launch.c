@@ -424,7 +424,8 @@ static int with_session(struct launch *launch)
 static int run_launch(struct cli *cli)
 {
     CLEANUP(launch_clear) struct launch launch = { .cli = cli, .fenced = !args_has(cli->args, "no-fence"), .token_fd = -1 };
-    int code = check_words(&launch);
+    struct err err = ERR_INIT;
+    int code = run_fill_streams(&err) < 0 ? cli_fail(CODE_FAILED, &err) : check_words(&launch);
 
     if (!code)
         code = find_programs(&launch);

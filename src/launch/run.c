@@ -59,6 +59,19 @@ static void fill_held(sigset_t *set)
         sigaddset(set, others[i]);
 }
 
+int run_fill_streams(struct err *err)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd < 0)
+            return err_errno(err, errno, "cannot open /dev/null");
+    } while (fd <= STDERR_FILENO);
+    close(fd);
+    return 0;
+}
+
 void run_hold(sigset_t *ret_before)
 {
     sigset_t held;

@@ -18,6 +18,8 @@ struct run {
     const struct fence_spec *fence; /* NULL: none */
 };
 
+/* A stream that is closed becomes /dev/null, so that no descriptor of ours takes its number and reaches the program. First of all. */
+int run_fill_streams(struct err *err);
 /* Blocks the signals that run_job() hands on, so that none is lost before; `ret_before` is for run_release(). */
 void run_hold(sigset_t *ret_before);
 void run_release(const sigset_t *before);

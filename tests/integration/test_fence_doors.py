@@ -116,6 +116,23 @@ def test_the_login_session_is_hidden(fenced, runtime):
         "DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x"}).out == "[]\n"
 
 
+def test_agents_for_keys_are_kept(fenced, runtime):
+    """The only doors of the runtime folder that stay open."""
+    folder = runtime[0]
+    (folder / "gnupg").mkdir(exist_ok=True)
+    fenced.home.own(folder / "gnupg")
+    doors = [Listener(folder / name, fenced.home.uid) for name in ("gnupg/S.gpg-agent", "ssh-agent-test")]
+    more = {"XDG_RUNTIME_DIR": str(folder), "SSH_AUTH_SOCK": str(doors[1].address)}
+    try:
+        for door in doors:
+            assert fenced.python(tell(connect(door.address)), environment=more).out.strip() == "reached"
+        assert fenced.run(f"ls {folder}", environment=more).out.split() == ["gnupg", "ssh-agent-test"]
+    finally:
+        for door in doors:
+            door.close()
+        (folder / "gnupg").rmdir()
+
+
 def test_docker_and_the_like_are_hidden(fenced):
     door = Listener(pathlib.Path("/run/docker-aileron-test.sock"))
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.rig import paths
 from tests.rig.agent import FakeAgent
+from tests.rig.ports import wait_for
 from tests.rig.terminal import Terminal
 from tests.rig.vault import PASSPHRASE
 
@@ -90,6 +91,17 @@ def test_nothing_of_ours_is_inherited(probe, agent):
     note = agent.note()
     assert note["fds"] in (["0", "1", "2", "3"], ["0", "1", "2"])  # the last is the folder that is being listed
     assert "AILERON_VAULT_PASSPHRASE" not in note["environment"] and "AILERON_SESSION_TOKEN" not in note["environment"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("options", ["", "--no-fence"])
+def test_closed_streams_become_no_door(probe, agent, closed, options):
+    agent.does(f"ls -l /proc/$$/fd >{agent.folder}/fds")
+    subprocess.run(["sh", "-c", f"exec {paths.CLI} launch --local {options} claude {closed}"], check=True, cwd=probe.base,
+                   env={**probe.environment, **agent.environment})
+    found = dict(line.split()[-3::2] for line in (agent.folder / "fds").read_text().splitlines() if "->" in line)
+    assert {number: found[number] for number in "012"[:closed.count("&-")]} == dict.fromkeys("012"[:closed.count("&-")], "/dev/null")
+    assert not [target for target in found.values() if "socket" in target or "home" in target or "signalfd" in target], found
 
 
 def test_the_token_is_nowhere_to_be_seen(probe, agent):
@@ -334,6 +346,18 @@ def test_a_signal_to_us_is_handed_on(probe, agent):
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 4 and process.stdout.read() == "asked to end\n"
     process.stdout.close()
+
+
+def test_a_terminal_that_goes_away(probe, agent):
+    agent.does("trap 'sleep 0.1; touch hung-up; exit 0' HUP; echo ready; while :; do sleep 0.05; done")
+    (probe.base / "hung-up").unlink(missing_ok=True)
+    with Terminal(probe.environment, ["launch", "--local", "--no-fence", "claude"], extra=agent.environment, cwd=probe.base) as terminal:
+        terminal.expect("ready")
+        os.close(terminal.slave)
+        os.close(terminal.master)
+        terminal.master, terminal.slave = os.openpty()
+        wait_for(lambda: terminal._ended(), "the end of the launcher", 20)
+    assert (probe.base / "hung-up").exists()
 
 
 # --- ends that are none of the agent's doing
