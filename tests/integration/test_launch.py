@@ -96,7 +96,7 @@ def test_nothing_of_ours_is_inherited(probe, agent):
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("options", ["", "--no-fence"])
 def test_closed_streams_become_no_door(probe, agent, closed, options):
-    agent.does(f"ls -l /proc/$$/fd >{agent.folder}/fds")
+    agent.does(f"found=$(ls -l /proc/$$/fd); echo \"$found\" >{agent.folder}/fds")
     subprocess.run(["sh", "-c", f"exec {paths.CLI} launch --local {options} claude {closed}"], check=True, cwd=probe.base,
                    env={**probe.environment, **agent.environment})
     found = dict(line.split()[-3::2] for line in (agent.folder / "fds").read_text().splitlines() if "->" in line)
