@@ -2,7 +2,7 @@
 import pytest
 
 from tests.integration.test_oauth import binding_of, daemon_url, emulated, flow, played, setup_args, standin  # noqa: F401
-from tests.rig.chromium import LOOKS, Tab, contrast, launch, luminance, shot
+from tests.rig.chromium import LOOKS, Tab, axe, contrast, launch, luminance, shot
 from tests.rig.ports import wait_for
 from tests.rig.workspace import EMAIL
 
@@ -99,5 +99,6 @@ def test_how_the_pages_look(played, flow, at_standin, look):  # noqa: F811
                            ("backgroundColor", "color"))
             assert contrast(ground, ink) >= 4.5, name
             assert (ground < 0.2) == (look == "dark"), name
+            assert axe(tab.page) == [], name
     for each in (bound, denied, failed):
         each.end()
