@@ -20,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/banned.h"
 
@@ -246,6 +247,21 @@ static void await_unlock(const struct home *home)
         usleep(RETRY_US);
 }
 
+/* Inside the fence (confine/fence.h) a home is read only and holds the agent's socket and a session, nothing else. */
+static int check_outside(const struct home *home, struct err *err)
+{
+    CLEANUP_FREE char *session = NULL;
+    struct statvfs st;
+
+    if (asprintf(&session, "%s/session", home->socket_dir) < 0)
+        return -ENOMEM;
+    if (access(session, F_OK) < 0 || statvfs(home->path, &st) < 0 || !(st.f_flag & ST_RDONLY))
+        return 0;
+    err_set(err, EPERM, "this is inside the fence around an agent, where only the agent's own tools reach Aileron");
+    err_hint(err, "use a terminal of your own; docs/launch.md");
+    return -EPERM;
+}
+
 int daemon_start(const struct home *home, const struct daemon_flags *flags, bool *ret_started, struct err *err)
 {
     CLEANUP_JSON json_t *status = NULL;
@@ -255,7 +271,9 @@ int daemon_start(const struct home *home, const struct daemon_flags *flags, bool
     pid_t pid;
 
     *ret_started = false;
-    r = home_create(home, err);
+    r = check_outside(home, err);
+    if (r >= 0)
+        r = home_create(home, err);
     if (r < 0)
         return r;
     lock = lock_home(home, err);

@@ -60,6 +60,12 @@ def test_the_home_under_another_mount_is_hidden_too(fenced):
     assert "reached" not in fenced.run(f"cat {other}/daemon.json && echo reached", prefix=bind, check=1).out
 
 
+def test_our_own_commands_say_where_they_are(fenced):
+    for words in ("approval list", "action list", "vault unlock", "daemon start"):
+        result = fenced.run(f"{fenced.home.program} {words}", check=None)
+        assert result.code in (3, 4) and "inside the fence" in result.err, repr(result)
+
+
 def test_other_homes_of_ours_are_hidden(fenced):
     """One that runs elsewhere, and the usual one whether it runs or not."""
     other = UserHome(fenced.home.uid)
