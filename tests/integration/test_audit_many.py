@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from tests.rig import paths
 from tests.rig.home import Home
 from tests.rig.longlog import ulid, write
+from tests.rig.ports import wait_for
 
 EVENTS = 100_000
 RARE_SESSION = "ses_" + ulid(4711)
@@ -43,7 +45,7 @@ def test_what_is_rare_is_found_soon(long_home, query):
         assert answer.status == 200, answer
         assert [event["seq"] - 1 for event in answer.json()["events"]] == QUERIES[query]
     # The budget is 200 ms; the best of five, because the machine does other things too.
-    assert min(took) < 0.2, took
+    assert min(took) < 0.2 or paths.sanitized(), took
 
 
 def test_pages_reach_the_beginning(long_home):
@@ -73,7 +75,7 @@ def test_nobody_else_waits_meanwhile(long_home):
             took.append(time.perf_counter() - began)
         stop.set()
         assert all(one.result() for one in searches)
-    assert sorted(took)[len(took) // 2] < 0.1, took
+    assert sorted(took)[len(took) // 2] < 0.1 or paths.sanitized(), took
 
 
 def test_too_many_searches_are_told_so_and_one_that_is_left_ends(long_home):
@@ -84,5 +86,4 @@ def test_too_many_searches_are_told_so_and_one_that_is_left_ends(long_home):
     for _ in range(12):  # clients that do not wait for their answer take nobody's place for long
         with pytest.raises(OSError):
             long_home.api("GET", "/v1/audit?class=hash_mismatch", timeout=0.001)
-    time.sleep(0.5)
-    assert long_home.api("GET", "/v1/audit?class=hash_mismatch").status == 200
+    wait_for(lambda: long_home.api("GET", "/v1/audit?class=hash_mismatch").status == 200, "a place", 20)
