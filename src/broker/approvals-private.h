@@ -10,7 +10,8 @@
 
 #include <sys/queue.h>
 
-#define APPROVALS_MAGIC 0x61707276u
+#define APPROVALS_MAGIC   0x61707276u
+#define APPROVALS_WAITERS 64
 
 struct call_spec;
 struct waiter;
@@ -23,13 +24,15 @@ struct approvals {
     struct broker *broker;
     struct queue *queue;
     struct journal *journal;
-    struct loop_timer *expiry;     /* the next pending one expires */
-    struct loop_timer *look;       /* something may be gone */
-    struct loop_timer *tidy;       /* arguments and results may be forgotten */
-    int64_t expiry_unix_ms;        /* when `expiry` fires; 0: idle */
-    bool drops;                    /* the journal has lines to be flushed */
-    char trouble[ERR_MESSAGE_MAX]; /* of the journal; "" = none */
-    LIST_HEAD(, waiter) waiters;
+    struct loop_timer *expiry;                      /* the next pending one expires */
+    struct loop_timer *look;                        /* something may be gone */
+    struct loop_timer *tidy;                        /* arguments and results may be forgotten */
+    struct loop_timer *unlocked;                    /* there is room for more of what waited for the vault */
+    bool more_unlocked;                             /* ... and more of it */
+    int64_t expiry_unix_ms;                         /* when `expiry` fires; 0: idle */
+    bool drops;                                     /* the journal has lines to be flushed */
+    char trouble[ERR_MESSAGE_MAX];                  /* of the journal; "" = none */
+    LIST_HEAD(, waiter) waiters[APPROVALS_WAITERS]; /* by id */
     LIST_HEAD(, ask) asks;
     LIST_HEAD(, turn) turns;
     LIST_HEAD(, decision) decisions;
@@ -82,6 +85,8 @@ void approvals_ask_free_all(struct approvals *approvals);
 void approvals_turn(struct approvals *approvals, struct approval *approval, struct api_reply *reply);
 bool approvals_has_turn(const struct approvals *approvals, const char *id);
 void approvals_turn_free_all(struct approvals *approvals);
+/* Some of what is approved and waits for the vault goes on. */
+void approvals_turn_waiting(void *userdata);
 /* Begins the call of a record that is running by now. False: it has failed already, and is over. */
 bool approvals_begin(struct approvals *approvals, struct approval *approval, const struct call_spec *spec);
 /* --- api-approvals.c: decisions under way --- */

@@ -12,6 +12,7 @@
 #include "broker/card.h"
 #include "broker/log.h"
 #include "broker/run.h"
+#include "wire/limits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +20,11 @@
 
 #include "base/banned.h"
 
-#define TURN_MAGIC 0x7475726eu
-#define RUN_MAGIC  0x72756e21u
+#define TURN_MAGIC        0x7475726eu
+#define RUN_MAGIC         0x72756e21u
+
+#define UNLOCKED_AT_ONCE  64
+#define UNLOCKED_AGAIN_MS 200
 
 struct turn {
     uint32_t magic;
@@ -75,6 +79,8 @@ static void on_end(const struct call_end *end, void *userdata)
 
     run->magic = 0;
     free(run);
+    if (approvals->more_unlocked)
+        loop_timer_set(approvals->unlocked, 0);
     if (!approval || approval_finish(approval, end_state(end), json_incref(end->body), clock_unix_ms()) != 0)
         return;
     if (approval->state == APPROVAL_UNKNOWN)
@@ -217,6 +223,11 @@ static void on_review(const struct review_end *end, void *userdata)
     }
     if (approvals->broker->stopping || is_locked(end->failure)) {
         answer_decision(approvals, approval, reply);
+    } else if (approvals->broker->calls_len >= LIMIT_WORKER_QUEUE) {
+        /* A yes does not fail because too many were said at once: it waits for room. */
+        approvals->more_unlocked = true;
+        loop_timer_set(approvals->unlocked, UNLOCKED_AGAIN_MS);
+        answer_decision(approvals, approval, reply);
     } else if (end->failure) {
         struct failure failure = FAILURE_INIT;
 
@@ -270,7 +281,8 @@ bool approvals_has_turn(const struct approvals *approvals, const char *id)
 
 struct waiting {
     const struct approvals *approvals;
-    struct approval *found;
+    char ids[UNLOCKED_AT_ONCE][ULID_ID_MAX];
+    size_t len, room;
 };
 
 static bool find_waiting(struct approval *approval, void *userdata)
@@ -278,23 +290,45 @@ static bool find_waiting(struct approval *approval, void *userdata)
     struct waiting *waiting = userdata;
 
     /* One whose decision is still on its way to disk goes on by itself. */
-    if (approval->state == APPROVAL_APPROVED && !approvals_has_turn(waiting->approvals, approval->id) &&
-        !approvals_has_decision(waiting->approvals, approval->id))
-        waiting->found = approval;
-    return !waiting->found;
+    if (approval->state != APPROVAL_APPROVED || approvals_has_turn(waiting->approvals, approval->id) ||
+        approvals_has_decision(waiting->approvals, approval->id))
+        return true;
+    if (waiting->len == waiting->room)
+        return false;
+    memcpy(waiting->ids[waiting->len++], approval->id, sizeof approval->id);
+    return true;
 }
 
-/* Each turn begins with the record approved and ends, or has a turn under way: so this ends too. */
+/* Who was approved first goes first, and no more at once than the workers can take: the rest when these have ended. */
+void approvals_turn_waiting(void *userdata)
+{
+    struct approvals *approvals = MAGIC_CAST(struct approvals, userdata, APPROVALS_MAGIC);
+    unsigned calls = approvals->broker->calls_len;
+    struct waiting waiting = { .approvals = approvals, .room = calls < UNLOCKED_AT_ONCE ? UNLOCKED_AT_ONCE - calls : 0 };
+
+    if (approvals->broker->stopping)
+        return;
+    queue_visit_oldest(approvals->queue, find_waiting, &waiting);
+    bool more = waiting.len == waiting.room;
+    for (size_t i = 0; i < waiting.len; i++) {
+        struct approval *approval = queue_find(approvals->queue, waiting.ids[i]);
+
+        if (approval && approval->state == APPROVAL_APPROVED)
+            approvals_turn(approvals, approval, NULL);
+        /* It waits still, so the vault is locked again: its next opening goes on with all of them. */
+        approval = queue_find(approvals->queue, waiting.ids[i]);
+        if (approval && approval->state == APPROVAL_APPROVED && !approvals_has_turn(approvals, approval->id))
+            more = false;
+    }
+    approvals->more_unlocked = more;
+    /* What is under way may be none of ours, and its end not be heard here. */
+    if (more)
+        loop_timer_set(approvals->unlocked, UNLOCKED_AGAIN_MS);
+}
+
 void approvals_unlocked(struct approvals *approvals)
 {
-    for (size_t left = queue_len(approvals->queue); left && !approvals->broker->stopping; left--) {
-        struct waiting waiting = { approvals, NULL };
-
-        queue_visit(approvals->queue, find_waiting, &waiting);
-        if (!waiting.found)
-            return;
-        approvals_turn(approvals, waiting.found, NULL);
-    }
+    approvals_turn_waiting(approvals);
 }
 
 void approvals_turn_free_all(struct approvals *approvals)

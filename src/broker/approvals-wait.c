@@ -23,6 +23,14 @@ struct waiter {
     bool collects;
 };
 
+/* The end of an id is random. */
+static size_t bucket_of(const char *id)
+{
+    size_t len = strlen(id);
+
+    return len < 2 ? 0 : ((size_t) id[len - 1] * 7 + (size_t) id[len - 2]) % APPROVALS_WAITERS;
+}
+
 static struct api_reply *waiter_free(struct waiter *waiter)
 {
     struct api_reply *reply = TAKE_PTR(waiter->reply);
@@ -39,7 +47,7 @@ static bool somebody_waits(const struct approvals *approvals, const char *id)
 {
     const struct waiter *waiter;
 
-    LIST_FOREACH(waiter, &approvals->waiters, link)
+    LIST_FOREACH(waiter, &approvals->waiters[bucket_of(id)], link)
     if (waiter->collects && !strcmp(waiter->id, id))
         return true;
     return false;
@@ -109,7 +117,7 @@ void approvals_wait(
     waiter->reply = reply;
     waiter->collects = collects;
     memcpy(waiter->id, approval->id, sizeof waiter->id);
-    LIST_INSERT_HEAD(&approvals->waiters, waiter, link);
+    LIST_INSERT_HEAD(&approvals->waiters[bucket_of(waiter->id)], waiter, link);
     if (wait_ms > 0)
         loop_timer_set(waiter->timer, wait_ms);
     api_reply_on_gone(reply, on_gone, waiter);
@@ -125,7 +133,7 @@ void approvals_tell_pending(struct approvals *approvals, const struct approval *
     CLEANUP_JSON json_t *pending = view_pending(approval, &facts);
     struct waiter *waiter, *next;
 
-    for (waiter = LIST_FIRST(&approvals->waiters); waiter && pending; waiter = next) {
+    for (waiter = LIST_FIRST(&approvals->waiters[bucket_of(approval->id)]); waiter && pending; waiter = next) {
         next = LIST_NEXT(waiter, link);
         if (!strcmp(waiter->id, approval->id))
             api_reply_pending(waiter->reply, approval->action, pending);
@@ -136,7 +144,7 @@ static struct waiter *waiter_of(const struct approvals *approvals, const char *i
 {
     struct waiter *waiter;
 
-    LIST_FOREACH(waiter, &approvals->waiters, link)
+    LIST_FOREACH(waiter, &approvals->waiters[bucket_of(id)], link)
     if (!strcmp(waiter->id, id))
         return waiter;
     return NULL;
@@ -163,6 +171,7 @@ void approvals_wait_free_all(struct approvals *approvals)
 {
     struct waiter *waiter;
 
-    while ((waiter = LIST_FIRST(&approvals->waiters)))
-        api_reply_error(waiter_free(waiter), 503, "stopping", "the daemon stops", NULL);
+    for (size_t i = 0; i < APPROVALS_WAITERS; i++)
+        while ((waiter = LIST_FIRST(&approvals->waiters[i])))
+            api_reply_error(waiter_free(waiter), 503, "stopping", "the daemon stops", NULL);
 }

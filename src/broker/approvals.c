@@ -528,7 +528,8 @@ int approvals_new(struct broker *broker, struct approvals **ret_approvals, struc
     approvals->broker = broker;
     if (queue_new(&limits, &approvals->queue) < 0 || loop_timer_new(broker->loop, on_expiry, approvals, &approvals->expiry) < 0 ||
         loop_timer_new(broker->loop, on_look, approvals, &approvals->look) < 0 ||
-        loop_timer_new(broker->loop, on_tidy, approvals, &approvals->tidy) < 0)
+        loop_timer_new(broker->loop, on_tidy, approvals, &approvals->tidy) < 0 ||
+        loop_timer_new(broker->loop, approvals_turn_waiting, approvals, &approvals->unlocked) < 0)
         return err_set(err, ENOMEM, "out of memory");
     int r = open_journal(approvals, err);
     if (r < 0)
@@ -550,6 +551,7 @@ void approvals_free(struct approvals *approvals)
     loop_timer_free(approvals->expiry);
     loop_timer_free(approvals->look);
     loop_timer_free(approvals->tidy);
+    loop_timer_free(approvals->unlocked);
     journal_close(approvals->journal);
     queue_free(approvals->queue);
     approvals->magic = 0;

@@ -231,6 +231,31 @@ def test_a_stop_with_previews_and_decisions_under_way(bounds_home, hostile):
         decide(bounds_home, ident, approved=False)
 
 
+def test_many_that_were_approved_while_the_vault_was_locked(bounds_home, hostile):
+    """More than the workers can queue: all run when it opens, once."""
+    mark, session = hostile.mark(), Session(bounds_home)
+    bounds_home.cli("config", "set", "approval.max_pending", "400", check=0)
+    idents = park(bounds_home, session, "gated", [effect(f"locked {number}") for number in range(330)])
+    bounds_home.api("POST", "/v1/vault/lock", {})
+    assert approve_all(bounds_home, idents) == [200] * len(idents)
+    assert len(listed(bounds_home, "approved")) == len(idents) and not seen(hostile, mark)
+    bounds_home.unlock()
+    wait_for(lambda: not listed(bounds_home, "approved") and not listed(bounds_home, "running"), "all have run", 60)
+    assert len(seen(hostile, mark)) == len(idents) and set(seen(hostile, mark).values()) == {1}
+    assert not set(listed(bounds_home, "failed")) & set(idents)
+    bounds_home.cli("config", "set", "approval.max_pending", "100", check=0)
+
+
+def test_more_are_approved_at_once_than_can_wait_for_a_worker(bounds_home, hostile):
+    mark, session = hostile.mark(), Session(bounds_home)
+    bounds_home.cli("config", "set", "approval.max_pending", "400", check=0)
+    idents = park(bounds_home, session, "gated", [{**effect(f"slow {number}"), "sleep_ms": 150} for number in range(330)])
+    assert approve_all(bounds_home, idents) == [200] * len(idents)
+    wait_for(lambda: not listed(bounds_home, "approved") and not listed(bounds_home, "running"), "all have run", 60)
+    assert len(seen(hostile, mark)) == len(idents) and set(seen(hostile, mark).values()) == {1}
+    bounds_home.cli("config", "set", "approval.max_pending", "100", check=0)
+
+
 def test_ends_that_nobody_takes_are_bounded(bounds_home):
     """Ungated calls whose clients left are kept for who comes back, in a bounded number of bytes."""
     session, before = Session(bounds_home), memory_mib(bounds_home.pid())
