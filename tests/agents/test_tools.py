@@ -59,3 +59,22 @@ def test_it_drafts_a_reply(google_home, workspace, agent):
     done = made.run("answer Jo")
     assert made.mind.names() == ["draft_email"], done.told
     assert len({draft["gmail_id"] for draft in workspace.drafts()} - before) == 1
+
+
+def test_five_reads_at_once(google_hostile_home, hostile, agent):
+    """What the model asks for together runs together: when the first of five slow reads has ended, all five have begun."""
+    mails = ["m-plan", "m-invoice", "m-lunch", "m-attach", "m-old"]
+    for name in mails:
+        hostile.script("gmail.googleapis.com", "slow/2", path=f"/gmail/v1/users/me/messages/{name}")
+
+    def read(_):
+        yield [call("get_email", id=name, format="metadata") for name in mails]
+        yield [say("Read.")]
+
+    made = agent(google_hostile_home, {"read": read})
+    mark = len(google_hostile_home.audit_lines())
+    done = made.run("read my mails")
+    assert made.mind.names() == ["get_email"] * 5, done.told
+    kinds = [line["event_type"] for line in google_hostile_home.audit_lines()[mark:] if line["event_type"].startswith("execution.")]
+    ends = [at for at, kind in enumerate(kinds) if kind != "execution.started"]
+    assert kinds[:ends[0]].count("execution.started") == 5, kinds
