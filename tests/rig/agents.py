@@ -76,7 +76,7 @@ class Claude(Agent):
 
     def variables(self):
         return {"ANTHROPIC_BASE_URL": self.model.url, "ANTHROPIC_API_KEY": KEY, "DISABLE_AUTOUPDATER": "1",
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "IS_SANDBOX": "1"}
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 
     def headless_words(self, prompt):
         return ["-p", prompt, "--output-format", "stream-json", "--verbose"]
