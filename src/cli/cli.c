@@ -278,7 +278,9 @@ int cli_try(
     CLEANUP(http_response_free) struct http_response response = HTTP_RESPONSE_INIT;
     CLEANUP(buf_free) struct buf text = BUF_INIT(HTTP_BODY_MAX);
     struct http_slow slow = { notice_slow, cli, SLOW_MS };
-    struct http_request request = { .method = method, .path = path, .slow = &slow, .interrupted = cli->interrupted };
+    struct http_request request = {
+        .method = method, .path = path, .slow = &slow, .interrupted = cli->interrupted, .timeout_ms = cli->timeout_ms
+    };
     int r;
 
     if (body) {

@@ -31,6 +31,7 @@ struct cli {
     bool overrides_told;                      /* once a command; the tour tells it itself */
     FILE *out;                                /* stdout; the tour reads some answers itself */
     const volatile sig_atomic_t *interrupted; /* NULL: signals end the program */
+    int timeout_ms;                           /* of an answer of the daemon's that does not begin; 0: none */
     /* Opens a page for the person instead of the default browser: the tour presses the button itself. NULL: the default one */
     int (*browse)(const char *url, void *userdata, struct err *err);
     void *browse_userdata;

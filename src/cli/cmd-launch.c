@@ -27,6 +27,7 @@
 
 #define TOOLS_MANY      60
 #define BYTES_PER_TOKEN 4
+#define OPEN_MS         10000
 #define END_MS          10000
 #define RESTART_MS      1500
 #define RETRY_US        50000
@@ -411,6 +412,7 @@ static int with_session(struct launch *launch)
     int code;
 
     run_hold(&before);
+    launch->cli->timeout_ms = OPEN_MS; /* Ctrl-C does not end a wait now */
     code = open_session(launch);
     if (!code)
         code = place_token(launch);

@@ -1,13 +1,17 @@
 """`aileron launch`: an agent with a session of its own, at the terminal, and nothing left when it ends. The fence has tests of its own."""
 import fcntl
+import http.server
 import json
 import os
 import re
 import signal
+import socketserver
 import struct
 import subprocess
 import sys
 import termios
+import threading
+import time
 import tomllib
 
 import pytest
@@ -386,3 +390,50 @@ def test_nothing_is_left_behind(probe, agent):
     launch(probe, agent, "claude", check=0)
     launch(probe, agent, "--only", "nothing", "claude", check=1)
     assert traces() == before
+
+
+class Stuck(http.server.BaseHTTPRequestHandler):
+    """A daemon that answers everything but the opening of a session."""
+
+    answers = {"/v1/status": {"version": "0.1.0", "vault_state": "missing", "url": "http://127.0.0.1:1", "overrides": []},
+               "/v1/actions": {"actions": [{"name": "a", "enabled": True}]}, "/v1/sync": {}}
+
+    def answer(self):
+        if self.path == "/v1/sessions":
+            self.server.stuck.wait(60)
+            return
+        body = json.dumps(self.answers[self.path]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+
+class StuckServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def get_request(self):
+        connection, _ = super().get_request()
+        return connection, ("local", 0)
+
+
+def test_a_daemon_that_hangs_is_given_up(home, agent):
+    """No signal ends the launcher while the session is being opened, so that wait has an end of its own."""
+    (home.path / "agent").mkdir(parents=True, mode=0o700)
+    home.path.chmod(0o700)
+    server = StuckServer(str(home.path / "daemon.sock"), Stuck)
+    server.stuck = threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        started = time.monotonic()
+        result = launch(home, agent, "claude", check=1, timeout=40)
+        assert 9 < time.monotonic() - started < 30 and not agent.ran(), repr(result)
+    finally:
+        server.stuck.set()
+        server.shutdown()
+        server.server_close()
