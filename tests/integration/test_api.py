@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.rig.probing import args_of, envelope
+from tests.rig.probing import args_of
 
 OWNER_ONLY = [("GET", "/v1/status"), ("POST", "/v1/stop"), ("GET", "/v1/actions/probe"), ("PATCH", "/v1/actions/probe"),
               ("DELETE", "/v1/actions/probe"), ("POST", "/v1/actions/install"), ("POST", "/v1/actions/validate"),
