@@ -100,6 +100,16 @@ class UserHome(Home):
             if self.uid is not None:
                 os.chown(path, self.uid, self.uid)
 
+    def close(self):
+        try:
+            super().close()
+        finally:
+            # Folders that the fence makes before it hides them; a real user's are left alone.
+            for name in ("tmux", "aileron", "cc-daemon", "codex-daemon") if self.uid is not None else ():
+                folder = pathlib.Path(f"/tmp/{name}-{self.uid}")
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
     def command(self, *args, prefix=()):
         user = []
         if self.uid is not None:
