@@ -10,9 +10,11 @@ import time
 import pytest
 
 from tests.conftest import make_google_home
+from tests.rig import paths
 from tests.rig.agents import AGENTS
 from tests.rig.assistant import Mind, call, say
 from tests.rig.ports import wait_for
+from tests.rig.screen import Screen
 
 LATE_S = 90
 GIVE_UP_S = 5
@@ -174,7 +176,45 @@ class Pending(Scene):
         assert len(self.effects()) == 1 and len(self.approvals()) == 1
 
 
-SCENES = {"late": Late, "denied": Denied, "gave up": GaveUp, "pending": Pending}
+class Escaped(Scene):
+    """The person presses Esc in the agent's window, approves all the same, and asks again: the same call collects what was done."""
+
+    def task(self, _):
+        [stopped] = yield [self.event()]  # answered by the client itself, with the person's next words
+        assert "aborted by user" in stopped.text or "rejected" in stopped.text, stopped
+        [collected] = yield [self.event()]
+        assert not collected.failed and collected.json()["id"], collected
+        yield [say("It is there.")]
+
+    def play(self):
+        command = [paths.CLI, "launch", "--local", self.agent.name]
+        try:
+            with Screen(command[0], command[1:], self.agent.environment, self.agent.project) as window:
+                self.talk(window)
+        finally:
+            self.agent.stop()
+        assert not self.agent.mind.failures, self.agent.mind.failures
+        assert len(self.effects()) == 1 and len(self.approvals()) == 1 and self.approvals()[0]["collected_at"]
+
+    def talk(self, window):
+        self.tell(window, "put an event into my calendar")
+        [approval] = window.until(lambda: self.approvals("pending"), f"{self.title} to wait", 90)
+        window.send("\x1b")
+        window.until(lambda: self.approvals()[0].get("client_gone"), "a card that tells of the client", 30)
+        assert not self.effects()
+        self.decide(approval["id"])
+        window.until(lambda: self.approvals()[0]["state"] == "completed", "an end of the orphan", 30)
+        self.tell(window, "is it there?")
+        window.until(lambda: self.agent.mind.ended, "the agent's answer", 90)
+
+    def tell(self, window, words):
+        window.wait_shown(self.agent.ready, 90)
+        window.type(words)
+        window.wait_shown(words)
+        window.send("\r")
+
+
+SCENES = {"late": Late, "denied": Denied, "gave up": GaveUp, "pending": Pending, "escaped": Escaped}
 
 
 @pytest.fixture(scope="module")
