@@ -111,7 +111,7 @@ export function usePending() {
   }, []);
 
   const length = state.list?.length ?? 0, left = state.list ? Math.max(waiting - length, 0) : 0;
-  useEffect(() => { left > 0 && length < AT_ONCE / 2 && more(); }, [left > 0 && length]);
+  useEffect(() => { left > 0 && length < AT_ONCE && more(); }, [left > 0 && length]);
   // More cards than wait: something was missed.
   useEffect(() => {
     const timer = length > waiting && setTimeout(load, DOUBT_MS);
