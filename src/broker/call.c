@@ -112,7 +112,8 @@ static struct call *call_new(struct broker *broker, const struct call_spec *spec
     call->arguments = json_incref((json_t *) spec->steps);
     call->bindings = spec->bindings ? json_incref((json_t *) spec->bindings) : NULL;
     call->actor = spec->actor;
-    call->actor_id = strdup(spec->actor_id);
+    /* A journal that somebody has edited may not say who asked. */
+    call->actor_id = strdup(spec->actor_id ? spec->actor_id : "unknown");
     snprintf(call->session_id, sizeof call->session_id, "%s", spec->session_id);
     snprintf(call->approval_id, sizeof call->approval_id, "%s", spec->approval_id);
     if (spec->wanted_binding)

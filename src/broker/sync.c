@@ -1,7 +1,7 @@
 /*
  * The fdatasync thread. Shared with it, under the mutex: the descriptors to sync
  * (the log, and beside it the journal of approvals), how often was asked, how often
- * was answered. The waiters belong to the loop alone.
+ * was answered. It has a helper, so that two files cost one wait for the disk and not two. The waiters belong to the loop alone.
  */
 #include "broker/sync.h"
 
@@ -38,18 +38,76 @@ struct sync {
     uint32_t magic;
     struct loop_watch *watch;
     int event_fd;
-    pthread_t thread;
-    bool running;
+    pthread_t thread, helper;
+    bool running, helping;
     TAILQ_HEAD(, sync_wait) waits;
 
     pthread_mutex_t mutex;
-    pthread_cond_t wake;
+    pthread_cond_t wake, wake_helper, helped;
+    int helper_fd; /* what the helper syncs; -1: it waits */
+    int helper_result;
+    bool helper_stop;
     struct sync_file files[SYNC_FILES];
     size_t files_len;
     uint64_t asked, answered;
     int result; /* the first failure stays: what a disk has lost it does not report twice */
     bool stop;
 };
+
+static int sync_one(int fd)
+{
+    return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static void *helper_main(void *userdata)
+{
+    struct sync *sync = userdata;
+
+    pthread_mutex_lock(&sync->mutex);
+    while (sync->helper_fd >= 0 || !sync->helper_stop) {
+        int fd = sync->helper_fd;
+
+        if (fd < 0) {
+            pthread_cond_wait(&sync->wake_helper, &sync->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&sync->mutex);
+        int result = sync_one(fd);
+        pthread_mutex_lock(&sync->mutex);
+        sync->helper_result = result;
+        sync->helper_fd = -1;
+        pthread_cond_signal(&sync->helped);
+    }
+    pthread_mutex_unlock(&sync->mutex);
+    return NULL;
+}
+
+/* All of them: the last one by the helper, at the same time. The first failure, or 0. */
+static int sync_all(struct sync *sync, const struct sync_file *files, size_t len)
+{
+    bool helped = len > 1 && sync->helping;
+    int result = 0;
+
+    if (helped) {
+        pthread_mutex_lock(&sync->mutex);
+        sync->helper_fd = files[len - 1].fd;
+        pthread_cond_signal(&sync->wake_helper);
+        pthread_mutex_unlock(&sync->mutex);
+    }
+    for (size_t i = 0; i < len - (helped ? 1 : 0); i++) {
+        int r = sync_one(files[i].fd);
+
+        result = result ? result : r;
+    }
+    if (helped) {
+        pthread_mutex_lock(&sync->mutex);
+        while (sync->helper_fd >= 0)
+            pthread_cond_wait(&sync->helped, &sync->mutex);
+        result = result ? result : sync->helper_result;
+        pthread_mutex_unlock(&sync->mutex);
+    }
+    return result;
+}
 
 static void *sync_main(void *userdata)
 {
@@ -72,14 +130,9 @@ static void *sync_main(void *userdata)
             files[i] = sync->files[i];
         sync->files_len = 0;
         pthread_mutex_unlock(&sync->mutex);
-        /* All begin to be written before one is waited for, so that one commit of the file system does for all. */
-        for (size_t i = 0; len > 1 && i < len; i++)
-            sync_file_range(files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-        for (size_t i = 0; i < len; i++) {
-            if (fdatasync(files[i].fd) < 0 && !result)
-                result = -errno;
+        result = sync_all(sync, files, len);
+        for (size_t i = 0; i < len; i++)
             close(files[i].fd);
-        }
         pthread_mutex_lock(&sync->mutex);
         sync->answered = number;
         if (result)
@@ -118,6 +171,7 @@ static int start_thread(struct sync *sync)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    sync->helping = pthread_create(&sync->helper, NULL, helper_main, sync) == 0;
     int r = pthread_create(&sync->thread, NULL, sync_main, sync);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     sync->running = r == 0;
@@ -134,6 +188,9 @@ int sync_new(struct loop *loop, struct sync **ret_sync, struct err *err)
     TAILQ_INIT(&sync->waits);
     pthread_mutex_init(&sync->mutex, NULL);
     pthread_cond_init(&sync->wake, NULL);
+    pthread_cond_init(&sync->wake_helper, NULL);
+    pthread_cond_init(&sync->helped, NULL);
+    sync->helper_fd = -1;
     sync->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (sync->event_fd < 0)
         return err_errno(err, errno, "cannot make an eventfd");
@@ -159,6 +216,14 @@ void sync_free(struct sync *sync)
         pthread_mutex_unlock(&sync->mutex);
         pthread_join(sync->thread, NULL);
     }
+    /* Last, for the thread may still need it. */
+    if (sync->helping) {
+        pthread_mutex_lock(&sync->mutex);
+        sync->helper_stop = true;
+        pthread_cond_signal(&sync->wake_helper);
+        pthread_mutex_unlock(&sync->mutex);
+        pthread_join(sync->helper, NULL);
+    }
     while ((wait = TAILQ_FIRST(&sync->waits))) {
         TAILQ_REMOVE(&sync->waits, wait, link);
         free(wait);
@@ -167,6 +232,8 @@ void sync_free(struct sync *sync)
     if (sync->event_fd >= 0)
         close(sync->event_fd);
     pthread_cond_destroy(&sync->wake);
+    pthread_cond_destroy(&sync->wake_helper);
+    pthread_cond_destroy(&sync->helped);
     pthread_mutex_destroy(&sync->mutex);
     free(sync);
 }
