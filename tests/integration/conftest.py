@@ -9,7 +9,7 @@ import pathlib
 import pytest
 
 from tests.rig.chromium import CHROMIUM, launch
-from tests.rig.fence import UID, Fenced, UserHome, landlock_mask
+from tests.rig.fence import FENCED, FENCED_NAMES, Fenced, UserHome, landlock_mask
 from tests.rig.forge import Forge, RudeForge
 from tests.rig.shop import Shop
 
@@ -89,11 +89,6 @@ def browser(playwright):
     made = launch(playwright)
     yield made
     made.close()
-
-
-# Who, and whether with Landlock as old as Debian 12's.
-FENCED = [(None, False), (None, True), (UID, False), (UID, True)]
-FENCED_NAMES = ["root", "root-abi2", "user", "user-abi2"]
 
 
 @pytest.fixture(scope="module", params=FENCED, ids=FENCED_NAMES)

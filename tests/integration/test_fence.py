@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.rig.fence import PYTHON, UserHome, both, end_all, home_port, left_open, programs, tell
+from tests.rig.fence import PYTHON, ROOT_ONLY, USER_ONLY, UserHome, both, end_all, home_port, left_open, programs, tell
 from tests.rig.home import alive, children_of
 from tests.rig.ports import wait_for
 
@@ -66,6 +66,7 @@ def test_our_own_commands_say_where_they_are(fenced):
         assert result.code in (3, 4) and "inside the fence" in result.err, repr(result)
 
 
+@USER_ONLY
 def test_other_homes_of_ours_are_hidden(fenced):
     """One that runs elsewhere, and the usual one whether it runs or not."""
     other = UserHome(fenced.home.uid)
@@ -307,8 +308,6 @@ def test_calls_of_other_machines(fenced):
 
 def test_groups_stay(fenced):
     """A file that one may read only as a member of a group."""
-    if fenced.home.uid is None:
-        pytest.skip("root without powers is in no other group")
     file = fenced.home.base / "groups"
     file.write_text("shared")
     os.chown(file, 0, 45678)
@@ -367,9 +366,8 @@ def test_the_namespaces_are_nested_twice(fenced):
     process.communicate("\n", timeout=20)
 
 
+@ROOT_ONLY
 def test_root_without_powers_writes_nothing_of_the_kernel(fenced):
-    if fenced.home.uid is not None:
-        pytest.skip("what others cannot write anyhow")
     both(fenced, "f = open('/proc/sys/kernel/core_pattern', 'r+'); t = f.read(); f.seek(0); f.write(t); f.close()")
     tuned = "/sys/kernel/mm/transparent_hugepage/enabled"
     if os.path.exists(tuned):

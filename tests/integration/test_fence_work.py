@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.rig.fence import PYTHON, UID, Fenced, UserHome, both, left_open
+from tests.rig.fence import PYTHON, ROOT_ONLY, UID, USER_ONLY, Fenced, UserHome, both, left_open
 from tests.rig.ports import wait_for
 
 # --- what goes on working
@@ -75,11 +75,10 @@ def test_npm_install(fenced):
     assert result.out.splitlines()[-1] == "built", repr(result)
 
 
+@ROOT_ONLY
 @pytest.mark.skipif(not pathlib.Path("/usr/sbin/sshd").exists() or not shutil.which("git"), reason="no sshd or no git")
 def test_git_over_ssh_and_ssh_agent(fenced, tmp_path):
     """With a key that lies in the person's ssh-agent only."""
-    if fenced.home.uid is not None:
-        pytest.skip("ssh refuses to work for a user without a name")
     tmp_path.chmod(0o700)
     pathlib.Path("/run/sshd").mkdir(exist_ok=True)
     for name in ("host", "key"):
@@ -110,10 +109,9 @@ cd clone && git commit -q --allow-empty -m one && git push -q && echo pushed"""
         agent.wait()
 
 
+@USER_ONLY
 def test_namespaces_inside_work(fenced):
     """What sandboxes of agents and browsers are made of. The kernel keeps them from a root without powers."""
-    if fenced.home.uid is None:
-        pytest.skip("not for root without powers")
     result = fenced.run("unshare -Ur true && unshare -Urnpm --fork sh -c 'mount -t tmpfs none /mnt && ip link show lo >/dev/null; echo made'")
     assert result.out == "made\n"
 
@@ -121,10 +119,9 @@ def test_namespaces_inside_work(fenced):
 # --- where it cannot be
 
 
+@USER_ONLY
 def test_without_user_namespaces_it_refuses(fenced):
     home = fenced.home
-    if home.uid is None:
-        pytest.skip("root of the machine is not limited like that")
     off = ["unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
     fenced.agent._note.unlink(missing_ok=True)
     before = home.cli("sessions", "list", "--json", check=0).json()

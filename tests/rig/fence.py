@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import threading
 
+import pytest
+
 from . import paths
 from .agent import FakeAgent
 from .home import Home, Result, SANITIZER_MARKS
@@ -17,6 +19,12 @@ from .home import Home, Result, SANITIZER_MARKS
 PYTHON = "/usr/bin/python3"  # one that every user can start
 
 UID = 54321  # nobody's on any machine
+
+# Who, and whether with Landlock as old as Debian 12's; and the halves of that, for tests that say nothing about the other.
+FENCED = [(None, False), (None, True), (UID, False), (UID, True)]
+FENCED_NAMES = ["root", "root-abi2", "user", "user-abi2"]
+ROOT_ONLY = pytest.mark.parametrize("fenced", FENCED[:2], ids=FENCED_NAMES[:2], indirect=True, scope="module")
+USER_ONLY = pytest.mark.parametrize("fenced", FENCED[2:], ids=FENCED_NAMES[2:], indirect=True, scope="module")
 
 # landlock_create_ruleset as a kernel with version 2 answers it, for programs that are started with this in LD_PRELOAD.
 MASK = r"""
