@@ -69,8 +69,9 @@ struct watch {
     int child;    /* pidfd of the second process: its end is the end */
     int home;     /* folder with daemon.port */
     int proc;     /* /proc of this process's own pid namespace */
+    int channel;  /* to the caller: closed at its end, the caller is gone */
 };
-/* Until the second process has ended. */
+/* Until the second process or the caller has ended. */
 void watch_run(const struct watch *watch);
 
 #endif

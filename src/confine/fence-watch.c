@@ -276,13 +276,14 @@ void watch_run(const struct watch *watch)
 {
     learn_port(watch);
     for (;;) {
-        struct pollfd fds[] = { { .fd = watch->child, .events = POLLIN }, { .fd = watch->listener, .events = POLLIN } };
+        struct pollfd fds[] = { { .fd = watch->child, .events = POLLIN }, { .fd = watch->listener, .events = POLLIN },
+            { .fd = watch->channel, .events = 0 } };
 
         if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
             return;
         if (fds[1].revents & POLLIN)
             look(watch);
-        if (fds[0].revents)
+        if (fds[0].revents || fds[2].revents)
             return;
     }
 }

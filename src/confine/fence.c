@@ -42,7 +42,7 @@
 
 struct build {
     const struct fence_spec *spec;
-    int channel;
+    int channel, callers; /* ours, and the caller's end */
     fence_main_fn *fn;
     void *userdata;
     uid_t uid;
@@ -211,12 +211,15 @@ static int receive_listener(int socket)
     return fd;
 }
 
-/* Its end comes with ours. A caller that has gone already closed the channel. */
+/*
+ * Our end comes with the caller's: by a signal, and because the caller's end of the channel is closed then, which a caller that went
+ * before there could be a signal has done already. So no copy of that end stays here; its number means the other one.
+ */
 static int die_with_caller(const struct build *build, struct err *err)
 {
     struct pollfd channel = { .fd = build->channel, .events = 0 };
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (dup3(build->channel, build->callers, O_CLOEXEC) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_errno(err, errno, "cannot end with the caller");
     return poll(&channel, 1, 0) > 0 ? err_set(err, EPIPE, "the caller is gone") : 0;
 }
@@ -252,7 +255,7 @@ static int make_outer(struct build *build, struct err *err)
 /* With the namespaces' one capability that the watch needs, and nobody inside able to look at it. */
 _Noreturn static void be_watch(struct build *build, pid_t second)
 {
-    struct watch watch = { .home = build->home, .proc = build->proc, .child = pidfd_open(second, 0) };
+    struct watch watch = { .home = build->home, .proc = build->proc, .child = pidfd_open(second, 0), .channel = build->channel };
     struct err err = ERR_INIT;
 
     if (watch.child < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -262,7 +265,6 @@ _Noreturn static void be_watch(struct build *build, pid_t second)
     watch.listener = receive_listener(build->hand);
     if (watch.listener < 0)
         _exit(127); /* the second process has told why */
-    close(build->channel);
     watch_run(&watch);
     _exit(0);
 }
@@ -297,9 +299,16 @@ _Noreturn static void be_first(struct build *build)
 
 /* --- the caller */
 
-int fence_start(const struct fence_spec *spec, int channel, fence_main_fn *fn, void *userdata, pid_t *ret_pid, struct err *err)
+int fence_start(
+    const struct fence_spec *spec, const int channel[2], fence_main_fn *fn, void *userdata, pid_t *ret_pid, struct err *err)
 {
-    struct build build = { .spec = spec, .channel = channel, .fn = fn, .userdata = userdata, .uid = geteuid(), .gid = getegid() };
+    struct build build = { .spec = spec,
+        .channel = channel[1],
+        .callers = channel[0],
+        .fn = fn,
+        .userdata = userdata,
+        .uid = geteuid(),
+        .gid = getegid() };
     pid_t pid;
 
     if (stat(spec->folder, &build.folder) < 0)

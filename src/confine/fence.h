@@ -50,10 +50,12 @@ char *fence_describe(char *out, size_t size);
 /* Called inside, in the process that becomes the program; does not return. */
 typedef void fence_main_fn(void *userdata);
 /*
- * Puts the fence up and calls `fn` inside. The caller has one thread and all its signals blocked. `channel` is the other end of
- * a SOCK_SEQPACKET pair, stays the caller's and is told what happens until it is closed. *ret_pid is the first process:
- * it ends when the program has, is to be reaped, and killing it ends everything.
+ * Puts the fence up and calls `fn` inside. The caller has one thread and all its signals blocked. `channel` is a SOCK_SEQPACKET
+ * pair and stays the caller's: its own end, then the other one, which is told what happens until it is closed; once the caller's own
+ * end is closed everywhere, everything inside ends. *ret_pid is the first process: it ends when the program has, is to be reaped, and
+ * killing it ends everything.
  */
-int fence_start(const struct fence_spec *spec, int channel, fence_main_fn *fn, void *userdata, pid_t *ret_pid, struct err *err);
+int fence_start(
+    const struct fence_spec *spec, const int channel[2], fence_main_fn *fn, void *userdata, pid_t *ret_pid, struct err *err);
 
 #endif

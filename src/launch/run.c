@@ -169,8 +169,7 @@ static int start(struct job *job, struct err *err)
     job->far_end = ends[1];
     setsockopt(job->channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     look_at_terminal(job);
-    r = job->run->fence ? fence_start(job->run->fence, job->far_end, become_program, job, &job->first, err)
-                        : start_plain(job, err);
+    r = job->run->fence ? fence_start(job->run->fence, ends, become_program, job, &job->first, err) : start_plain(job, err);
     close(job->far_end);
     job->far_end = -1;
     return r;

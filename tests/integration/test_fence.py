@@ -169,6 +169,24 @@ def test_a_killed_launcher_takes_the_inside_along(fenced):
     end_all(fenced.home)
 
 
+def test_a_launcher_that_is_killed_while_the_fence_goes_up_leaves_nothing(fenced):
+    """Before there is a signal for its end, the closed channel is what tells of it."""
+    mark = f"9{os.getpid()}{int(time.time()) % 1000}"
+    fenced.run("true")
+    began = time.monotonic()
+    fenced.run("true")
+    most = time.monotonic() - began
+    for turn in range(16):
+        process = fenced.popen(f"sleep {mark}", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(most * turn / 16)
+        process.kill()
+        process.wait()
+    left = ["pgrep", "-P", "1", "-f", f"{programs()}/src/cli/aileron launch"]
+    for what in (left, ["pgrep", "-f", f"sleep {mark}"]):
+        wait_for(lambda what=what: subprocess.run(what, capture_output=True, check=False).returncode == 1, "the end of all of it", 10)
+    end_all(fenced.home)
+
+
 def test_no_descriptor_is_inherited(fenced):
     with open(fenced.home.path / "daemon.json", encoding="utf-8") as file:
         os.set_inheritable(file.fileno(), True)
