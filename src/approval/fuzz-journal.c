@@ -53,7 +53,9 @@ static bool text_add(struct approval *approval, void *userdata)
 {
     CLEANUP_JSON json_t *card = approval_card(approval);
     CLEANUP_JSON json_t *asked = approval_asked(approval);
+    CLEANUP_JSON json_t *json = approval_to_json(approval);
 
+    require(json != NULL);
     require(approval->state != APPROVAL_APPROVED && approval->state != APPROVAL_RUNNING);
     require((card != NULL) == (approval->card != NULL) && (asked != NULL) == (approval->asked != NULL));
     require(approval_write(approval, userdata) == 0 && buf_add_char(userdata, '\n') == 0);
