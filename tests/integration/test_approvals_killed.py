@@ -9,12 +9,18 @@ import time
 import pytest
 
 from tests.conftest import make_probe_home
+from tests.rig import paths
 from tests.rig.crowd import Line, approve_all, kill_and_start, listed, park, seen
 from tests.rig.gated import Session, approval, decide, effect, install_gated, wait_state
 from tests.rig.ports import wait_for
 
 HANG = "https://evil.test/do/hang"
 SESSIONS, PARKED, RUNNING = 5, 1000, 16
+
+
+def private_mib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as text:
+        return sum(int(line.split()[1]) for line in text if line.startswith("Private_")) / 1024
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +44,13 @@ def running(home, session, hostile, mark, names):
 def test_a_thousand_wait_and_sixteen_run(killed_home, hostile):
     mark = hostile.mark()
     sessions = [Session(killed_home, agent=f"agent-{number}") for number in range(SESSIONS)]
-    marks = [f"waits {number}" for number in range(PARKED)]
+    marks, before_mib = [f"waits {number}" for number in range(PARKED)], private_mib(killed_home.pid())
     with concurrent.futures.ThreadPoolExecutor(SESSIONS) as pool:
         parts = list(pool.map(lambda at: park(killed_home, sessions[at], "gated", [effect(one) for one in marks[at::SESSIONS]]),
                               range(SESSIONS)))
     names = {ident: one for at, part in enumerate(parts) for ident, one in zip(part, marks[at::SESSIONS])}
+    # Ten thousand of them have less than 100 MB.
+    assert private_mib(killed_home.pid()) - before_mib < 100 * PARKED / 10_000 or paths.sanitized()
     hanging = [f"runs {number}" for number in range(RUNNING)]
     under_way = running(killed_home, sessions[0], hostile, mark, hanging)
     before = listed(killed_home, "pending")
