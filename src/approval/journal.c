@@ -18,7 +18,7 @@
 #include "base/banned.h"
 
 #define READ_BYTES    ((size_t) 256 * 1024)
-#define HISTORY_BYTES ((size_t) 4 * 1024 * 1024) /* less of it is not worth a new file, and is read in no time */
+#define HISTORY_BYTES ((size_t) 1024 * 1024) /* less of it is not worth a new file, and is read in no time */
 #define TEMPORARY     ".approvals.jsonl.tmp"
 #define DROPS_BYTES   ((size_t) 1024 * 1024)
 

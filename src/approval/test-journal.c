@@ -241,7 +241,7 @@ static void test_history(void **state)
         assert_int_equal(stat(path, &st), 0);
         largest = st.st_size > largest ? st.st_size : largest;
     }
-    assert_true(largest > 4 << 20 && largest < 5 << 20);
+    assert_true(largest > 1 << 20 && largest < 3 << 19);
     assert_true(st.st_size < largest);
     approval_decide(other, false, NULL, NULL, 2000);
     assert_int_equal(journal_write(both.journal, other, &err), 0);
