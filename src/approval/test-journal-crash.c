@@ -309,7 +309,8 @@ static int run_stubbornly(void *userdata)
                 break;
         }
         if (r == -2 && steps[i].run == do_drop_u)
-            r = journal_flush(state->journal, NULL) < 0 && journal_flush(state->journal, NULL) < 0 ? -1 : 0;
+            for (int tries = 0; r < 0 && tries < 4; tries++)
+                r = journal_flush(state->journal, NULL);
         else if (r == -2)
             for (int tries = 0; r < 0 && tries < 4; tries++)
                 r = write_line(state, get(state, steps[i].run == do_deny_b ? B : A), true);
