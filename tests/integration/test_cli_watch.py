@@ -72,12 +72,13 @@ class Watch(Terminal):
     def shows(self, *wanted, timeout=10):
         end = time.monotonic() + timeout
         while True:
+            over = time.monotonic() > end or self._ended()  # before the last look
             while self._read(0):
                 pass
             text = "\n".join(self.screen.display)
             if all(word in text for word in wanted):
                 return text
-            assert time.monotonic() < end and not self._ended(), f"{wanted} not on the screen:\n{text}"
+            assert not over, f"{wanted} not on the screen:\n{text}"
             self._read(0.05)
 
     def shows_not(self, word, timeout=10):
