@@ -284,7 +284,7 @@ static json_t *expiry_value(const struct settings *settings)
 
 static json_t *expiry_fallback(void)
 {
-    return json_string("24h");
+    return duration_value(APPROVAL_EXPIRY_DEFAULT_S);
 }
 
 /* --- approval.confirm --- */
