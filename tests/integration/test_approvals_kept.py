@@ -1,8 +1,9 @@
 """Approvals over time: a locked vault, restarts, kills, expiry, outcomes that nobody saw, and the passphrase."""
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import PROBE_HOSTS, make_probe_home
 from tests.rig.gated import (Session, approval, approvals, decide, effect, effects, install_gated, looking, wait_state)
+from tests.rig.home import Home, credential
 from tests.rig.keeper import Door
 from tests.rig.ports import wait_for
 from tests.rig.vault import PASSPHRASE
@@ -269,6 +270,33 @@ def test_a_ticket_is_for_what_was_shown(confirming, session, hostile):
 def test_nothing_is_left_waiting(kept_home):
     assert not [card for card in approvals(kept_home, "pending")]
     assert kept_home.cli("audit", "verify", check=0)
+
+
+def test_another_account_is_another_thing_to_approve(built, probe_folder, hostile_server, ca, hostile):
+    """The account stands on the card: a new default does not take its place behind a yes."""
+    rows = [credential(f"api_key/probe/{who}", "local://probe", ["https://evil.test:443"], f"{who}-key-31c0ffee5a") for who in ("me", "work")]
+    home = Home(rows, hostile_server.connect_to(PROBE_HOSTS), ca.path)
+    try:
+        home.start()
+        home.install(probe_folder)
+        install_gated(home, "gated")
+        home.cli("config", "set", "approval.confirm", "never", check=0)
+        mark, asker = hostile.mark(), Session(home)
+        ident = asker.ask("gated", effect("which account"))
+        card = approval(home, ident)
+        assert card["binding"] == "api_key/probe/me"
+        with Door(home.discovery()["socket"].replace("daemon.sock", "keeper.sock")) as door:
+            door.default("api_key/probe/work")
+        answer = decide(home, ident, seal=card["seal"])
+        assert answer.status == 409 and answer.json()["error"]["code"] == "changed"
+        after = approval(home, ident)
+        assert [item["label"] for item in after["difference"]] == ["Binding"] and after["binding"] == "api_key/probe/work"
+        assert not effects(hostile, mark)
+        assert decide(home, ident, seal=after["seal"]).status == 200
+        wait_state(home, ident, "completed")
+        assert effects(hostile, mark) == ["which account"]
+    finally:
+        home.close()
 
 
 def test_a_revoked_binding_cancels_what_waits_for_it(kept_home, session, hostile):
