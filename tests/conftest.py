@@ -10,6 +10,7 @@ import pytest
 
 from tests.rig import paths
 from tests.rig.ca import CertificateAuthority
+from tests.rig.gated import install_gated
 from tests.rig.home import Home, credential
 from tests.rig.hostile import Hostile
 from tests.rig.nginx import Nginx
@@ -105,6 +106,14 @@ def make_probe_home(probe_folder, hostile_server, ca, **more):
     made = Home([row], hostile_server.connect_to(PROBE_HOSTS), ca.path, **more)
     made.start()
     made.install(probe_folder, *sorted((probe_folder / "actions").glob("*.md")))
+    return made
+
+
+def make_gated_home(probe_folder, hostile_server, ca):
+    """The same with the gated actions of rig/gated.py, and no passphrase asked for at a yes."""
+    made = make_probe_home(probe_folder, hostile_server, ca)
+    install_gated(made)
+    made.cli("config", "set", "approval.confirm", "never", check=0)
     return made
 
 

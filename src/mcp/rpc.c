@@ -149,13 +149,6 @@ static void dispatch(struct rpc_peer *peer, const char *method, const json_t *id
         rpc_send_error(peer, id, RPC_METHOD_NOT_FOUND, "unknown method");
 }
 
-bool rpc_is_request(const json_t *message)
-{
-    const json_t *id = json_object_get(message, "id");
-
-    return json_is_object(message) && json_object_get(message, "method") && id && !json_is_null(id);
-}
-
 int rpc_handle_json(struct rpc_peer *peer, const json_t *message)
 {
     const json_t *id = json_object_get(message, "id");

@@ -44,8 +44,6 @@ void rpc_notify_tools_changed(struct rpc_peer *peer);
 
 /* For a transport that gets a client's messages by different ways. */
 
-/* True when the message wants an answer. */
-bool rpc_is_request(const json_t *message);
 /* True when a client may name `version` as the one that was agreed on. */
 bool rpc_version_is_known(const char *version);
 /* True when a call with this id is in flight. */

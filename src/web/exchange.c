@@ -59,11 +59,6 @@ struct exchange *exchange_new(struct evhttp_request *http)
     return exchange;
 }
 
-struct evhttp_request *exchange_http(const struct exchange *exchange)
-{
-    return exchange->http;
-}
-
 const char *exchange_method_of(struct evhttp_request *http)
 {
     switch (evhttp_request_get_command(http)) {

@@ -16,8 +16,6 @@ struct exchange;
 
 /* Takes `http`, whose request has been read. NULL when out of memory; then `http` is still the caller's. */
 struct exchange *exchange_new(struct evhttp_request *http);
-/* What evhttp knows of it; it stays the exchange's. */
-struct evhttp_request *exchange_http(const struct exchange *exchange);
 /* "GET", "POST", "PATCH", "DELETE"; "other" */
 const char *exchange_method(const struct exchange *exchange);
 const char *exchange_method_of(struct evhttp_request *http);

@@ -4,17 +4,15 @@ import time
 
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig.home import b64u
 from tests.rig.probing import args_of
-from tests.rig.gated import (LOOK, Session, approval, approvals, decide, effect, effects, install_gated, looking, wait_state)
+from tests.rig.gated import (LOOK, Session, approval, approvals, decide, effect, effects, looking, wait_state)
 
 
 @pytest.fixture(scope="module")
 def gated_home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig import paths
 from tests.rig.crowd import Line, approve_all, kill_and_start, listed, park, seen
-from tests.rig.gated import Session, approval, decide, effect, install_gated, looking, wait_state
+from tests.rig.gated import Session, approval, decide, effect, looking, wait_state
 from tests.rig.ports import wait_for
 
 MIB = 1024 * 1024
@@ -18,9 +18,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def bounds_home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig.crowd import Line, listed, seen
-from tests.rig.gated import Session, approval, decide, effect, install_gated, wait_state
+from tests.rig.gated import Session, approval, decide, effect, wait_state
 from tests.rig.home import alive
 from tests.rig.ports import wait_for
 
@@ -25,9 +25,7 @@ BROKEN = (OSError, http.client.HTTPException, ValueError)
 def traced_home(built, probe_folder, hostile_server, ca):
     if os.geteuid() != 0:
         pytest.skip("NOT TESTED: needs root to trace the broker, which lets nobody else")
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 

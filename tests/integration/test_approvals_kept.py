@@ -1,7 +1,7 @@
 """Approvals over time: a locked vault, restarts, kills, expiry, outcomes that nobody saw, and the passphrase."""
 import pytest
 
-from tests.conftest import PROBE_HOSTS, make_probe_home
+from tests.conftest import PROBE_HOSTS, make_gated_home
 from tests.rig.gated import (Session, approval, approvals, decide, effect, effects, install_gated, looking, wait_state)
 from tests.rig.home import Home, credential
 from tests.rig.keeper import Door
@@ -13,9 +13,7 @@ HANG = "https://evil.test/do/hang"
 
 @pytest.fixture(scope="module")
 def kept_home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 

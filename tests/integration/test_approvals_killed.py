@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig import paths
 from tests.rig.crowd import Line, approve_all, kill_and_start, listed, park, seen
-from tests.rig.gated import Session, approval, decide, effect, install_gated, wait_state
+from tests.rig.gated import Session, approval, decide, effect, wait_state
 from tests.rig.ports import wait_for
 
 HANG = "https://evil.test/do/hang"
@@ -25,9 +25,7 @@ def private_mib(pid):
 
 @pytest.fixture(scope="module")
 def killed_home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     made.cli("config", "set", "approval.max_pending", "2000", check=0)
     yield made
     made.close()

@@ -8,9 +8,9 @@ import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig import paths
-from tests.rig.gated import action_text, approval, approvals, decide, effect, effects, install_gated, wait_state
+from tests.rig.gated import action_text, approval, approvals, decide, effect, effects, wait_state
 from tests.rig.ports import wait_for
 from tests.rig.relay import Relay
 from tests.rig.streamable import EVENTS, JSON, Streamable
@@ -18,9 +18,7 @@ from tests.rig.streamable import EVENTS, JSON, Streamable
 
 @pytest.fixture(scope="module")
 def gated_home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 

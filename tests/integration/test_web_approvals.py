@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.conftest import make_probe_home
+from tests.conftest import make_gated_home
 from tests.rig.chromium import CLICK_AT_ONCE, LOOKS, SignedIn, shot, url_of
-from tests.rig.gated import (Background, Session, action_text, approval, approvals, decide, effect, effects, install_gated, looking,
+from tests.rig.gated import (Background, Session, action_text, approval, approvals, decide, effect, effects, looking,
                              wait_state)
 from tests.rig.ports import wait_for
 
@@ -18,9 +18,7 @@ SETTLED = "article button.primary[aria-disabled=false]"
 
 @pytest.fixture(scope="module")
 def home(built, probe_folder, hostile_server, ca):
-    made = make_probe_home(probe_folder, hostile_server, ca)
-    install_gated(made)
-    made.cli("config", "set", "approval.confirm", "never", check=0)
+    made = make_gated_home(probe_folder, hostile_server, ca)
     yield made
     made.close()
 
